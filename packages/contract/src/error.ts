@@ -1,0 +1,68 @@
+/** What a caller may conclude from a failure, whatever its message says. */
+interface ErrorTraits {
+  /** HTTP status the ingress answers with. */
+  readonly status: number;
+  /** OpenAI's `error.type` for this failure. */
+  readonly type: string;
+  /** Whether sending the same request again, unchanged, can succeed. */
+  readonly retryable: boolean;
+}
+
+/** Every failure that crosses a process boundary. Codes are API: add, never rename. */
+export const ERRORS = {
+  request_invalid: { status: 400, type: "invalid_request_error", retryable: false },
+  api_key_invalid: { status: 401, type: "authentication_error", retryable: false },
+  job_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  model_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  route_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  method_not_allowed: { status: 405, type: "invalid_request_error", retryable: false },
+  job_not_ended: { status: 409, type: "invalid_request_error", retryable: false },
+  request_too_large: { status: 413, type: "invalid_request_error", retryable: false },
+  media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
+  idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },
+  queue_unavailable: { status: 503, type: "server_error", retryable: true },
+  /** The engine has no room: the job goes back to the queue and no attempt is burned. */
+  engine_full: { status: 503, type: "server_error", retryable: true },
+  /** The engine could not be reached, or the connection broke before it had ended. */
+  engine_unavailable: { status: 502, type: "server_error", retryable: true },
+  /** The engine went silent for longer than its budget. */
+  engine_timeout: { status: 502, type: "server_error", retryable: true },
+  /** The engine answered 5xx, or something that is not its protocol. */
+  engine_failed: { status: 502, type: "server_error", retryable: true },
+  /** The engine refused the request itself (its 4xx): no other attempt can fare better. */
+  engine_rejected: { status: 400, type: "invalid_request_error", retryable: false },
+  output_too_large: { status: 502, type: "server_error", retryable: false },
+  /** Three workers died while holding the job. */
+  worker_crashed: { status: 502, type: "server_error", retryable: false },
+  job_cancelled: { status: 502, type: "server_error", retryable: false },
+  deadline_exceeded: { status: 504, type: "server_error", retryable: false },
+  internal: { status: 500, type: "server_error", retryable: false },
+} as const satisfies Record<string, ErrorTraits>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface PlatformErrorOptions extends ErrorOptions {
+  /** The request field at fault, as a path: `messages[0].role`. */
+  readonly param?: string;
+}
+
+/** The one error the platform throws on purpose; anything else is a bug and answers 500. */
+export class PlatformError extends Error {
+  override readonly name = "PlatformError";
+  readonly code: ErrorCode;
+  readonly param: string | null;
+
+  constructor(code: ErrorCode, message: string, options: PlatformErrorOptions = {}) {
+    super(message, options);
+    this.code = code;
+    this.param = options.param ?? null;
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+}
