@@ -1,0 +1,39 @@
+/** One generation for the engine. */
+export interface EngineRequest {
+  readonly endpoint: "/v1/chat/completions" | "/v1/completions";
+  /** The request as the user sent it. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Sent as `x-request-id`, to find the job in the engine's own log. */
+  readonly requestId: string;
+  /** W3C trace context that the engine's spans continue. */
+  readonly traceparent?: string;
+}
+
+/** One request that is answered whole. */
+export interface EngineCall extends Omit<EngineRequest, "endpoint"> {
+  readonly endpoint: "/v1/embeddings";
+}
+
+/**
+ * The user's request, made to stream and to end with its token counts; all else passes untouched.
+ * vLLM's per-request metrics ride on the chunk with the counts.
+ */
+export function streamingBody(body: Readonly<Record<string, unknown>>): string {
+  const { stream_options: options } = body;
+  const own = typeof options === "object" && options !== null ? options : {};
+  return JSON.stringify({ ...body, stream: true, stream_options: { ...own, include_usage: true } });
+}
+
+/** How many choices the answer must have: `n` for each prompt (completions take several). */
+export function countChoices({ endpoint, body }: EngineRequest): number {
+  const { n, prompt } = body;
+  const choicesPerPrompt = typeof n === "number" ? n : 1;
+  return endpoint === "/v1/completions"
+    ? choicesPerPrompt * countPrompts(prompt)
+    : choicesPerPrompt;
+}
+
+/** A list of numbers is one prompt, given as token ids. */
+function countPrompts(prompt: unknown): number {
+  return Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
+}
