@@ -1,0 +1,49 @@
+-- Make a job exist, once. From the reply on it is not lost.
+--
+-- KEYS[1]  entry        hash
+-- KEYS[2]  open         zset  job id -> accepted at, ms
+-- KEYS[3]  deadline     zset  job id -> latest start, ms
+-- KEYS[4]  attached     zset  synchronous jobs: job id -> accepted at, ms
+-- KEYS[5]  flow         hash  jobs started, by 10 s of time
+-- KEYS[6]  workers      zset  worker -> lease end, ms
+-- KEYS[7]  prioritized  zset  BullMQ's queue
+-- ARGV[1]  id
+-- ARGV[2]  spec       JSON  what never changes: request, tenant, endpoint …
+-- ARGV[3]  deadline   ms from now
+-- ARGV[4]  retention  ms to keep the job once it has ended
+-- ARGV[5]  priority   BullMQ's number, lower is sooner
+-- ARGV[6]  version    model version: the queue it waits in
+-- ARGV[7]  ingress    who reads the answer, '' for nobody yet
+-- ARGV[8]  attached   '1' when the job lives only as long as that ingress
+-- ARGV[9]  fragile    '1' when a job that has shown output must not start over
+--
+-- Returns {state, priority, ahead, starts, span, workers}: of the job as it now stands, jobs that
+-- go first, jobs started lately and within how many ms, live workers. Accepting twice changes
+-- nothing and says the same.
+-- @include clock
+-- @include flow
+local entry, id = KEYS[1], ARGV[1]
+local priority = tonumber(ARGV[5])
+local known = redis.call('HMGET', entry, 'state', 'priority')
+local now = now_ms()
+
+if not known[1] then
+  redis.call('HSET', entry, 'state', 'queued', 'accepted_at', now, 'priority', priority,
+    'retention_ms', ARGV[4], 'deadline_at', string.format('%.0f', now + ARGV[3]),
+    'version', ARGV[6], 'spec', ARGV[2])
+  if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
+  if ARGV[8] == '1' then
+    redis.call('HSET', entry, 'attached', ARGV[7])
+    redis.call('ZADD', KEYS[4], now, id)
+  end
+  if ARGV[9] == '1' then redis.call('HSET', entry, 'fragile', 1) end
+  redis.call('ZADD', KEYS[2], now, id)
+  redis.call('ZADD', KEYS[3], now + ARGV[3], id)
+  known = {'queued', priority}
+end
+
+-- BullMQ scores a job priority * 2^32 + counter.
+local ahead = redis.call('ZCOUNT', KEYS[7], '-inf', '(' .. string.format('%.0f', (priority + 1) * 4294967296))
+local workers = redis.call('ZCOUNT', KEYS[6], now, '+inf')
+local starts, span = recent_starts(KEYS[5], tonumber(now))
+return {known[1], tonumber(known[2]), ahead, starts, span, workers}

@@ -1,0 +1,23 @@
+-- End an open job on its owner's word, and tell the worker that holds it.
+--
+-- KEYS[1]  entry     hash
+-- KEYS[2]  log       stream
+-- KEYS[3]  open      zset
+-- KEYS[4]  deadline  zset
+-- KEYS[5]  attached  zset
+-- ARGV[1]  id
+-- ARGV[2]  slot  prefix of the slot's keys
+--
+-- Returns the state the job was in, or nil when there is none. Cancelling an ended job changes
+-- nothing. The worker's message may be lost: its next append is fenced within 500 ms all the same.
+-- @include end-job
+local job = named_job(ARGV[1], ARGV[2])
+local field = redis.call('HMGET', job.entry, 'state', 'token')
+local state, worker = field[1], string.match(field[2] or '', '^[^:]+')
+if state ~= 'queued' and state ~= 'in_progress' then return state end
+
+end_job(job, 'cancelled', '{}', {})
+if state == 'in_progress' and worker then
+  redis.call('SPUBLISH', job.slot .. ':inbox:' .. worker, 'cancel\t' .. job.id)
+end
+return state

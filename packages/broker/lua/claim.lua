@@ -1,0 +1,66 @@
+-- Open a new attempt at a job that BullMQ has handed to this worker.
+--
+-- KEYS[1]  entry     hash
+-- KEYS[2]  log       stream
+-- KEYS[3]  open      zset
+-- KEYS[4]  deadline  zset
+-- KEYS[5]  attached  zset
+-- KEYS[6]  flow      hash
+-- ARGV[1]  id
+-- ARGV[2]  slot      prefix of the slot's keys
+-- ARGV[3]  token   "<worker>:<number>", new for each fetch: asking twice claims once
+-- ARGV[4]  deaths    how many workers may die holding the job before it is failed
+--
+-- Returns {'claimed', epoch, attempts, spec, fragile}, or one of {'absent'} (hand it back),
+-- {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more).
+-- @include end-job
+-- @include flow
+local id, slot, token, death_limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local job = named_job(id, slot)
+local field = redis.call('HMGET', job.entry, 'state', 'epoch', 'attempts', 'deaths', 'deadline_at',
+  'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token')
+local state, epoch, attempts = field[1], tonumber(field[2] or 0), tonumber(field[3] or 0)
+local deaths, deadline_at, first_claimed_at = tonumber(field[4] or 0), tonumber(field[5]), field[6]
+local shown = tonumber(field[7] or 1) > 1
+local reason, fragile, watchers, spec = field[8] or 'first', field[9], field[10], field[11]
+local now = now_ms()
+
+if not state then return {'absent'} end
+if state ~= 'queued' and state ~= 'in_progress' then return {'ended'} end
+
+if state == 'queued' and attempts == 0 and tonumber(now) > deadline_at then
+  end_job(job, 'expired', '{"error":"deadline_exceeded"}', {})
+  return {'expired'}
+end
+
+if state == 'in_progress' and field[12] == token then
+  return {'claimed', epoch, attempts, spec, fragile and 1 or 0}
+end
+
+if state == 'in_progress' then
+  -- Nobody released it, yet BullMQ offers it again: the worker that held it is gone.
+  deaths = deaths + 1
+  reason = 'worker_lost'
+  if deaths >= death_limit or (fragile and shown) then
+    redis.call('HSET', job.entry, 'deaths', deaths)
+    end_job(job, 'failed', '{"error":"worker_crashed"}', {})
+    return {'failed'}
+  end
+end
+
+epoch, attempts = epoch + 1, attempts + 1
+redis.call('HSET', job.entry, 'state', 'in_progress', 'epoch', epoch, 'next', 1,
+  'attempts', attempts, 'deaths', deaths, 'token', token, 'claimed_at', now,
+  'first_claimed_at', first_claimed_at or now)
+redis.call('HDEL', job.entry, 'first_token_at', 'retry_reason')
+redis.call('ZREM', job.deadline, id)
+count_start(KEYS[6], tonumber(now))
+
+local cursor = string.format('%.0f-0', epoch)
+local data = '{"epoch":' .. epoch .. ',"reason":"' .. reason .. '","from":0,"reset":'
+  .. tostring(shown) .. '}'
+redis.call('XADD', job.log, cursor, 'attempt', data)
+-- What earlier attempts said is void from here on, so nobody need be sent it again.
+if epoch > 1 then redis.call('XTRIM', job.log, 'MINID', cursor) end
+deliver(slot, watchers, inbox_line(id, cursor, 'attempt', data))
+return {'claimed', epoch, attempts, spec, fragile and 1 or 0}

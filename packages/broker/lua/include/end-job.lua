@@ -1,0 +1,75 @@
+-- @include clock
+-- @include deliver
+
+-- A job kept for 0 ms is deleted by whoever delivers its end; this is how long it waits for that.
+local UNDELIVERED_MS = 300000
+
+-- How many of the job's watchers, indices and timestamps a script must have read to end it.
+local END_FIELDS = {
+  'epoch', 'next', 'attempts', 'accepted_at', 'first_claimed_at', 'claimed_at', 'first_token_at',
+  'retention_ms', 'watchers',
+}
+
+local function at(name, value)
+  if not value then return '' end
+  return ',"' .. name .. '":' .. value
+end
+
+-- Give the job its one terminal entry, and take it out of everything that lists open jobs.
+--
+-- job      {id, slot, entry, log, open, deadline, attached}: names and keys
+-- status   completed | failed | cancelled | expired
+-- outcome  JSON: what the worker or the ledger has to say about the end
+-- entries  flat list of index, type, data: output that came with the end; may be empty
+--
+-- The caller has checked that the job is open and that it may end it.
+local function end_job(job, status, outcome, entries)
+  local now = now_ms()
+  local field = {}
+  for i, value in ipairs(redis.call('HMGET', job.entry, unpack(END_FIELDS))) do
+    field[END_FIELDS[i]] = value
+  end
+
+  local epoch = field.epoch or '0'
+  local index = tonumber(field.next or 1)
+  local first_token_at = field.first_token_at
+  local lines = {}
+  for i = 1, #entries, 3 do
+    local cursor = epoch .. '-' .. entries[i]
+    redis.call('XADD', job.log, cursor, entries[i + 1], entries[i + 2])
+    lines[#lines + 1] = inbox_line(job.id, cursor, entries[i + 1], entries[i + 2])
+    first_token_at = first_token_at or now
+    index = tonumber(entries[i]) + 1
+  end
+
+  local data = '{"at":{"accepted":' .. field.accepted_at
+    .. at('first_claimed', field.first_claimed_at)
+    .. at('claimed', field.claimed_at)
+    .. at('first_token', first_token_at)
+    .. ',"ended":' .. now
+    .. '},"attempts":' .. (field.attempts or 0)
+    .. ',"outcome":' .. outcome .. '}'
+  local cursor = epoch .. '-' .. index
+  redis.call('XADD', job.log, cursor, status, data)
+  lines[#lines + 1] = inbox_line(job.id, cursor, status, data)
+
+  redis.call('HSET', job.entry, 'state', status, 'next', index + 1, 'end', data)
+  redis.call('HDEL', job.entry, 'token', 'attached')
+  redis.call('ZREM', job.open, job.id)
+  redis.call('ZREM', job.deadline, job.id)
+  redis.call('ZREM', job.attached, job.id)
+
+  local keep_ms = math.max(tonumber(field.retention_ms), 0)
+  if keep_ms == 0 then keep_ms = UNDELIVERED_MS end
+  redis.call('PEXPIRE', job.entry, keep_ms)
+  redis.call('PEXPIRE', job.log, keep_ms)
+  deliver(job.slot, field.watchers, table.concat(lines, '\n'))
+end
+
+-- Name the keys that every script that may end a job takes, in this order, as KEYS[1..5].
+local function named_job(id, slot)
+  return {
+    id = id, slot = slot,
+    entry = KEYS[1], log = KEYS[2], open = KEYS[3], deadline = KEYS[4], attached = KEYS[5],
+  }
+end

@@ -1,0 +1,58 @@
+import { jobSpecSchema, modelCodeOf, type JobId, type JobSpec } from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import { endingKeys, keys } from "./keys.ts";
+import { script } from "./script.ts";
+
+const claim = script(
+  "claim",
+  z.union([
+    z.tuple([z.literal("claimed"), z.int(), z.int(), z.string(), z.literal([0, 1])]),
+    z.tuple([z.literal(["absent", "ended", "expired", "failed"])]),
+  ]),
+);
+
+/** A job whose third holder dies is failed: it may be what kills them. */
+const DEATH_LIMIT = 3;
+
+/** One attempt at a job, held by this worker until it is finished, released or lost. */
+export interface Attempt {
+  readonly job: JobId;
+  readonly epoch: number;
+  /** Attempts so far that count, this one included. */
+  readonly attempts: number;
+  readonly spec: JobSpec;
+  /** A job that has shown output must not start over: it fails instead. */
+  readonly isFragile: boolean;
+}
+
+/** Why a job that BullMQ offered needs no work: there is no entry, or it is over. */
+export type Unclaimable = "absent" | "ended" | "expired" | "failed";
+
+/**
+ * Open a new attempt at a job that BullMQ has handed to this worker.
+ *
+ * @param token `<worker>:<number>`, new for each fetch; claiming again with it changes nothing
+ */
+export async function claimJob(
+  redis: Redis,
+  job: JobId,
+  token: string,
+): Promise<Attempt | Unclaimable> {
+  const code = modelCodeOf(job);
+  const reply = await claim(
+    redis,
+    [...endingKeys(job), keys.flow(code)],
+    [job, keys.slot(code), token, DEATH_LIMIT],
+  );
+  if (reply[0] !== "claimed") return reply[0];
+  const [, epoch, attempts, spec, fragile] = reply;
+  return {
+    job,
+    epoch,
+    attempts,
+    spec: jobSpecSchema.parse(JSON.parse(spec)),
+    isFragile: fragile === 1,
+  };
+}

@@ -1,0 +1,15 @@
+// for an ingress
+export { IngressBroker, type IngressBrokerOptions, type JobQuery } from "./ingress-broker.ts";
+export type { Follower, Reader } from "./follower.ts";
+export type { JobRecord } from "./job-record.ts";
+export type { KnownModel } from "./model-registry.ts";
+export type { Standing } from "./standing.ts";
+export type { Submission, Submitted } from "./submission.ts";
+export type { SweepCounts } from "./sweep.ts";
+export { isTerminalEntry, type LogEntry, type LogEntryType } from "./token-log.ts";
+
+// for a worker
+export type { Attempt } from "./claim.ts";
+export { WorkerBroker, type Ending, type WorkerBrokerOptions } from "./worker-broker.ts";
+export type { Slots } from "./intake.ts";
+export type { LogItem, LossReason, Source } from "./token-writer.ts";

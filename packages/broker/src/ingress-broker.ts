@@ -1,0 +1,262 @@
+import { randomUUID } from "node:crypto";
+
+import {
+  isTerminal,
+  jobIdSchema,
+  PlatformError,
+  type Cursor,
+  type JobId,
+  type JobStatus,
+} from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import type { Follower, Reader } from "./follower.ts";
+import { Inbox } from "./inbox.ts";
+import { JobQueues } from "./job-queue.ts";
+import { findRecords, type JobRecord } from "./job-record.ts";
+import { endingKeys, keys } from "./keys.ts";
+import { ModelRegistry, type KnownModel } from "./model-registry.ts";
+import { assertFit, connectBlocking, connectProducer, whenReady, type Report } from "./redis.ts";
+import { script } from "./script.ts";
+import { readStanding, type Standing } from "./standing.ts";
+import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
+import { Sweep, type SweepCounts } from "./sweep.ts";
+import { readLog, type LogEntry } from "./token-log.ts";
+
+const cancel = script("cancel", z.string().nullable());
+
+/** Jobs looked at side by side when a list is filtered. */
+const LIST_PAGE = 100;
+/** A filter that matches next to nothing stops here and says that there may be more. */
+const LIST_SCAN_LIMIT = 5_000;
+
+export interface IngressBrokerOptions {
+  readonly redisUrl: string;
+  /** Receives failures that no call can report, such as a lost connection. */
+  readonly report: Report;
+}
+
+/** Which of a tenant's jobs to list. */
+export interface JobQuery {
+  readonly status: JobStatus | null;
+  readonly model: string | null;
+  readonly limit: number;
+  readonly after: JobId | null;
+}
+
+/** The broker as an ingress sees it: jobs go in, entries come out. */
+export class IngressBroker {
+  readonly #redis: Redis;
+  readonly #subscriber: Redis;
+  readonly #ingress = `i-${randomUUID()}`;
+  readonly #models: ModelRegistry;
+  readonly #queues: JobQueues;
+  readonly #desk: SubmissionDesk;
+  readonly #inbox: Inbox;
+  readonly #sweep: Sweep;
+
+  /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
+  constructor({ redisUrl, report }: IngressBrokerOptions) {
+    this.#redis = connectProducer(redisUrl, report);
+    this.#subscriber = connectBlocking(redisUrl, report);
+    this.#models = new ModelRegistry(this.#redis);
+    this.#queues = new JobQueues(this.#redis, report);
+    this.#desk = new SubmissionDesk(this.#redis, this.#queues, report);
+    this.#inbox = new Inbox(this.#redis, this.#subscriber, this.#ingress);
+    this.#sweep = new Sweep(
+      { redis: this.#redis, queues: this.#queues, models: this.#models },
+      this.#ingress,
+      report,
+    );
+  }
+
+  /** Readers now attached, of all jobs. */
+  get readerCount(): number {
+    return this.#inbox.readerCount;
+  }
+
+  /**
+   * Wait for Redis and check that it is fit to hold jobs.
+   *
+   * @throws PlatformError `queue_unavailable` when it is not there in time, or evicts keys
+   */
+  async assertReady(timeoutMs: number): Promise<void> {
+    await whenReady(this.#redis, timeoutMs);
+    await assertFit(this.#redis);
+  }
+
+  /** Sweep every 5 s, unless another ingress does. */
+  startSweep(onPass: (counts: SweepCounts) => void): void {
+    this.#sweep.start(onPass);
+  }
+
+  /** Ask Redis for a sign of life. @throws PlatformError `queue_unavailable` within a second */
+  async ping(): Promise<void> {
+    await guard(this.#redis.ping());
+  }
+
+  /** Every model that ever had a worker, by name and alias. */
+  async models(): Promise<ReadonlyMap<string, KnownModel>> {
+    return guard(this.#models.list());
+  }
+
+  /** @throws PlatformError `model_not_found` when no worker ever served it */
+  async getModel(name: string): Promise<KnownModel> {
+    const model = await guard(this.#models.find(name));
+    if (model === null) {
+      throw new PlatformError("model_not_found", `no worker has ever served the model ${name}`, {
+        param: "model",
+      });
+    }
+    return model;
+  }
+
+  /** Take a job in. @see SubmissionDesk.submit */
+  async submit(submission: Submission): Promise<Submitted> {
+    return guard(this.#desk.submit(submission));
+  }
+
+  /**
+   * Take in a synchronous job that lives only as long as this ingress, and follow it from its
+   * first entry, without a read.
+   */
+  async submitAndFollow(
+    submission: Omit<Submission, "attachedTo" | "idempotencyKey">,
+    reader: Reader,
+  ): Promise<{ readonly id: JobId; readonly follower: Follower }> {
+    const whole = { ...submission, attachedTo: this.#ingress, idempotencyKey: null };
+    await guard(this.#inbox.listen(submission.model.code));
+    const followers: Follower[] = [];
+    try {
+      const { id } = await guard(
+        this.#desk.submit(whole, (job) => followers.push(this.#inbox.followNew(job, reader))),
+      );
+      const [follower] = followers;
+      if (follower === undefined) throw new PlatformError("internal", `${id} is not new`);
+      return { id, follower };
+    } catch (error) {
+      for (const follower of followers) follower.close();
+      throw error;
+    }
+  }
+
+  /** Follow a job: replay its log after the cursor, then go on live. */
+  async follow(job: JobId, after: Cursor, reader: Reader): Promise<Follower> {
+    return guard(this.#inbox.follow(job, after, reader));
+  }
+
+  /** Read the log of a job, up to `limit` entries after the cursor. */
+  async readLog(job: JobId, after: Cursor, limit: number): Promise<LogEntry[]> {
+    return guard(readLog(this.#redis, job, { after, limit }));
+  }
+
+  /** @throws PlatformError `job_not_found` for an unknown job, and alike for another tenant's */
+  async getJob(tenant: string, job: JobId): Promise<JobRecord> {
+    const [record] = await guard(findRecords(this.#redis, [job]));
+    if (!record || record.spec.tenant !== tenant) {
+      throw new PlatformError("job_not_found", `there is no job ${job}`);
+    }
+    return record;
+  }
+
+  /** Where a queued job stands. */
+  async getStanding(record: JobRecord): Promise<Standing> {
+    return guard(readStanding(this.#redis, record.id, record.version));
+  }
+
+  /** A tenant's jobs, newest first. @throws PlatformError `job_not_found` for an unknown `after` */
+  async listJobs(
+    tenant: string,
+    query: JobQuery,
+  ): Promise<{ readonly jobs: JobRecord[]; readonly hasMore: boolean }> {
+    return guard(this.#listJobs(tenant, query));
+  }
+
+  /** End an open job, stop the worker that runs it. Cancelling an ended job changes nothing. */
+  async cancel(record: JobRecord): Promise<void> {
+    await guard(this.#cancel(record.id, record.version));
+  }
+
+  /** Cancel a job of this ingress' own by its id alone: its caller has hung up. */
+  async hangUp(job: JobId): Promise<void> {
+    const version = await guard(this.#redis.hget(keys.entry(job), "version"));
+    if (version !== null) await guard(this.#cancel(job, version));
+  }
+
+  /** Remove an ended job and all that is stored of it. @throws PlatformError `job_not_ended` */
+  async deleteJob(record: JobRecord): Promise<void> {
+    if (!isTerminal(record.status)) {
+      throw new PlatformError(
+        "job_not_ended",
+        `${record.id} is ${record.status}; cancel it before deleting it`,
+      );
+    }
+    await guard(this.forget(record.spec.tenant, record.id));
+  }
+
+  /** Delete what is stored of an ended job: its owner has the result and wants none kept. */
+  async forget(tenant: string, job: JobId): Promise<void> {
+    await this.#redis.del(keys.log(job), keys.entry(job));
+    await this.#redis.zrem(keys.jobs(tenant), job);
+  }
+
+  async close(): Promise<void> {
+    await this.#sweep.stop();
+    this.#inbox.close();
+    await this.#queues.close();
+    for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
+  }
+
+  async #cancel(job: JobId, version: string): Promise<void> {
+    const state = await cancel(this.#redis, endingKeys(job), [job, keys.slotOf(job)]);
+    if (state === "queued") await this.#queues.remove(job, version);
+  }
+
+  async #listJobs(
+    tenant: string,
+    query: JobQuery,
+  ): Promise<{ jobs: JobRecord[]; hasMore: boolean }> {
+    const jobs: JobRecord[] = [];
+    let rank = await this.#rankAfter(tenant, query.after);
+    for (const stop = rank + LIST_SCAN_LIMIT; rank < stop; rank += LIST_PAGE) {
+      const ids = await this.#redis.zrevrange(keys.jobs(tenant), rank, rank + LIST_PAGE - 1);
+      const records = await findRecords(this.#redis, jobIdSchema.array().parse(ids));
+      for (const record of records) {
+        if (record === null || !matches(record, query)) continue;
+        if (jobs.length === query.limit) return { jobs, hasMore: true };
+        jobs.push(record);
+      }
+      if (ids.length < LIST_PAGE) return { jobs, hasMore: false };
+    }
+    return { jobs, hasMore: true };
+  }
+
+  async #rankAfter(tenant: string, after: JobId | null): Promise<number> {
+    if (after === null) return 0;
+    const rank = await this.#redis.zrevrank(keys.jobs(tenant), after);
+    if (rank === null) {
+      throw new PlatformError("job_not_found", `there is no job ${after}`, { param: "after" });
+    }
+    return rank + 1;
+  }
+}
+
+function matches(record: JobRecord, { status, model }: JobQuery): boolean {
+  return (
+    (status === null || record.status === status) &&
+    (model === null || record.spec.request.model === model)
+  );
+}
+
+/** What Redis did not answer is the queue's absence to a caller, not a bug of ours. */
+async function guard<Answer>(answer: Promise<Answer>): Promise<Answer> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof PlatformError || error instanceof z.ZodError) throw error;
+    throw new PlatformError("queue_unavailable", "the queue cannot be reached; try again shortly", {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,60 @@
+import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
+import { Queue } from "bullmq";
+import type { Redis } from "ioredis";
+
+import { keys } from "./keys.ts";
+import type { Report } from "./redis.ts";
+
+/** Lower goes first; BullMQ gives 0 a list of its own that beats everything, so 0 is not used. */
+export const QUEUE_PRIORITIES = { interactive: 1, standard: 2, batch: 3 } as const;
+
+/** BullMQ's word for what a job does: every job of a queue does the same. */
+const TASK = "generate";
+
+/** BullMQ's queues, one per model version, opened when first used. */
+export class JobQueues {
+  readonly #redis: Redis;
+  readonly #report: Report;
+  readonly #queues = new Map<string, Queue>();
+
+  constructor(redis: Redis, report: Report) {
+    this.#redis = redis;
+    this.#report = report;
+  }
+
+  /**
+   * Queue a job that the ledger has accepted. Adding it again while BullMQ has it changes nothing.
+   *
+   * A rejection means *unknown*: Redis may have done it and lost the reply.
+   */
+  async add(job: JobId, version: string, priority: number): Promise<void> {
+    const queue = this.#queue(modelCodeOf(job), version);
+    await queue.add(TASK, {}, { jobId: job, priority, removeOnComplete: true, removeOnFail: true });
+  }
+
+  /** Take a job out of its queue, unless a worker holds it. @returns whether it is out */
+  async remove(job: JobId, version: string): Promise<boolean> {
+    return (await this.#queue(modelCodeOf(job), version).remove(job)) === 1;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
+  }
+
+  #queue(code: ModelCode, version: string): Queue {
+    const prefix = keys.queuePrefix(code);
+    const name = `${prefix}:${version}`;
+    let queue = this.#queues.get(name);
+    if (queue === undefined) {
+      queue = new Queue(version, {
+        connection: this.#redis,
+        prefix,
+        skipVersionCheck: true,
+        skipMetasUpdate: true,
+      });
+      queue.on("error", this.#report);
+      this.#queues.set(name, queue);
+    }
+    return queue;
+  }
+}

@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+
+import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
+
+/**
+ * Every Redis key of Headrace, and the one place that spells them.
+ *
+ * | key | slot | type | writer | bound | lives | repaired by |
+ * | --- | --- | --- | --- | --- | --- | --- |
+ * | `hr:{models}:by-name` | models | hash | worker, on start | one field per model name | for ever | worker, on start |
+ * | `hr:{models}:by-code` | models | hash | worker, on start | one field per model | for ever | worker, on start |
+ * | `hr:{models}:tenants` | models | set | ingress | one member per tenant | for ever | ingress, on first use |
+ * | `hr:{<code>}:job:<id>` | model | hash | accept, claim, append, finish … | request ≤ body limit | open: for ever; ended: retention | sweep |
+ * | `hr:{<code>}:log:<id>` | model | stream | claim, append, finish … | worker's output limit × attempts | as the entry | next attempt (reset) |
+ * | `hr:{<code>}:open` | model | zset | accept, end | open jobs | for ever | sweep |
+ * | `hr:{<code>}:deadline` | model | zset | accept, claim, end | jobs not started | for ever | sweep |
+ * | `hr:{<code>}:attached` | model | zset | accept, end | open synchronous jobs | for ever | sweep |
+ * | `hr:{<code>}:flow` | model | hash | claim | 7 fields | 70 s | next claim |
+ * | `hr:{<code>}:workers` | model | zset | worker, every 5 s | live workers, dead ones trimmed | for ever | worker |
+ * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
+ * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
+ * | `hr:{<code>}:inbox:<process>` | model | sharded channel | append, cancel | no storage | - | reader polls the log |
+ * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's | sweep, stalled check |
+ * | `hr:{t:<tenant>}:jobs` | tenant | zset | reserve | jobs not yet forgotten | for ever | sweep |
+ * | `hr:{t:<tenant>}:reserved` | tenant | zset | reserve | bookings of the last minute | for ever | sweep |
+ * | `hr:{t:<tenant>}:once:<digest>` | tenant | string | reserve | one per Idempotency-Key | 24 h or more | its time to live |
+ */
+export const keys = {
+  modelsByName: "hr:{models}:by-name",
+  modelsByCode: "hr:{models}:by-code",
+  tenants: "hr:{models}:tenants",
+
+  slot: (code: ModelCode): string => `hr:{${code}}`,
+  slotOf: (job: JobId): string => `hr:{${modelCodeOf(job)}}`,
+  entry: (job: JobId): string => `${keys.slotOf(job)}:job:${job}`,
+  log: (job: JobId): string => `${keys.slotOf(job)}:log:${job}`,
+  open: (code: ModelCode): string => `hr:{${code}}:open`,
+  deadline: (code: ModelCode): string => `hr:{${code}}:deadline`,
+  attached: (code: ModelCode): string => `hr:{${code}}:attached`,
+  flow: (code: ModelCode): string => `hr:{${code}}:flow`,
+  workers: (code: ModelCode): string => `hr:{${code}}:workers`,
+  lease: (code: ModelCode, ingress: string): string => `hr:{${code}}:lease:${ingress}`,
+  sweep: (code: ModelCode): string => `hr:{${code}}:sweep`,
+  inbox: (code: ModelCode, process: string): string => `hr:{${code}}:inbox:${process}`,
+
+  /** BullMQ's `prefix` option: it appends `:<queue>:<key>`. */
+  queuePrefix: (code: ModelCode): string => `hr:{${code}}:q`,
+  /** One of BullMQ's own keys, or with a job's id that job's. */
+  queue: (code: ModelCode, version: string, key: string): string =>
+    `hr:{${code}}:q:${version}:${key}`,
+
+  jobs: (tenant: string): string => `hr:{t:${tenant}}:jobs`,
+  reserved: (tenant: string): string => `hr:{t:${tenant}}:reserved`,
+  /** The caller's key may hold anything: only its digest becomes part of a Redis key. */
+  once: (tenant: string, idempotencyKey: string): string =>
+    `hr:{t:${tenant}}:once:${createHash("sha256").update(idempotencyKey).digest("base64url")}`,
+};
+
+/** The keys that a script which may end a job takes first, in the order it names them. */
+export function endingKeys(job: JobId): string[] {
+  const code = modelCodeOf(job);
+  return [
+    keys.entry(job),
+    keys.log(job),
+    keys.open(code),
+    keys.deadline(code),
+    keys.attached(code),
+  ];
+}

@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto";
+
+import { modelCodeSchema, PlatformError, type ModelCode } from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import { keys } from "./keys.ts";
+import { script } from "./script.ts";
+
+const register = script("register", z.string());
+
+/** How long a process believes what it has read: a new model serves within this time. */
+const TRUST_MS = 1_000;
+const CODE_LENGTH = 6;
+/** Six base-32 digits hold 30 bits: with a thousand models one in two thousand clashes once. */
+const CODE_TRIES = 16;
+
+const knownModelSchema = z.object({
+  code: modelCodeSchema,
+  /** Which version new jobs go to: the name of the queue they wait in. */
+  version: z.string(),
+  maxModelLength: z.int().nullable(),
+  /** Unix seconds of the first registration. */
+  createdAt: z.int(),
+});
+export type KnownModel = z.infer<typeof knownModelSchema>;
+
+/** What a worker says of the engine's model when it starts. */
+export interface ModelRegistration {
+  readonly version: string;
+  readonly maxModelLength: number | null;
+}
+
+/**
+ * The models that have ever had a worker, so that a job is accepted while all workers are scaled
+ * to zero. Names map to short codes, from which every key of the model's slot is built.
+ */
+export class ModelRegistry {
+  readonly #redis: Redis;
+  readonly #now: () => number;
+  #models: ReadonlyMap<string, KnownModel> = new Map();
+  #readAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(redis: Redis, now: () => number = Date.now) {
+    this.#redis = redis;
+    this.#now = now;
+  }
+
+  /**
+   * Enter a model under its name and every alias. Entering it again renews what is known.
+   *
+   * @returns the code of the model's slot
+   */
+  async register(names: readonly string[], model: ModelRegistration): Promise<ModelCode> {
+    const [owner] = names;
+    if (owner === undefined) throw new TypeError("a model needs a name");
+    const code = await this.#registerName(owner, owner, model);
+    for (const alias of names.slice(1)) await this.#registerName(alias, owner, model, code);
+    this.#readAtMs = Number.NEGATIVE_INFINITY;
+    return code;
+  }
+
+  /** Look a model up by name or alias. @returns null when no worker ever served it */
+  async find(name: string): Promise<KnownModel | null> {
+    return (await this.list()).get(name) ?? null;
+  }
+
+  /** Every model by name, as of at most a second ago. */
+  async list(): Promise<ReadonlyMap<string, KnownModel>> {
+    if (this.#now() - this.#readAtMs < TRUST_MS) return this.#models;
+    const fields = await this.#redis.hgetall(keys.modelsByName);
+    this.#models = new Map(
+      Object.entries(fields).map(([name, json]) => [
+        name,
+        knownModelSchema.parse(JSON.parse(json)),
+      ]),
+    );
+    this.#readAtMs = this.#now();
+    return this.#models;
+  }
+
+  async #registerName(
+    name: string,
+    owner: string,
+    model: ModelRegistration,
+    ownersCode?: ModelCode,
+  ): Promise<ModelCode> {
+    const known = { ...model, createdAt: Math.floor(this.#now() / 1_000) };
+    for (let attempt = 0; attempt < CODE_TRIES; attempt += 1) {
+      const code = await register(
+        this.#redis,
+        [keys.modelsByName, keys.modelsByCode],
+        [name, ownersCode ?? suggestCode(owner, attempt), owner, JSON.stringify(known)],
+      );
+      if (code !== "") return modelCodeSchema.parse(code);
+    }
+    throw new PlatformError("internal", `no free code for model ${name} in ${CODE_TRIES} tries`);
+  }
+}
+
+/** The same name suggests the same codes in the same order, so that re-registering is stable. */
+function suggestCode(name: string, attempt: number): string {
+  const digest = createHash("sha256").update(`${attempt} ${name}`).digest();
+  return (digest.readUInt32BE() >>> 2).toString(32).padStart(CODE_LENGTH, "0").slice(-CODE_LENGTH);
+}

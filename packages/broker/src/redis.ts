@@ -1,0 +1,100 @@
+import { PlatformError } from "@headrace/contract";
+import { Redis, type RedisOptions } from "ioredis";
+
+/** How long a producer waits for Redis: a submit must answer 503 within 2 s, whatever Redis does. */
+const PRODUCER_TIMEOUT_MS = 1_000;
+/** How long a worker waits for one reply before it asks again; it holds jobs, so it has patience. */
+const WORKER_TIMEOUT_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const RECONNECT_STEP_MS = 200;
+const RECONNECT_MAX_MS = 1_000;
+/** Sharded publish and subscribe, and `XTRIM MINID` in its present form, came with 7.0. */
+const OLDEST_MAJOR = 7;
+
+/** Receives what goes wrong outside any call: connections lost, messages that make no sense. */
+export type Report = (error: Error) => void;
+
+const common: RedisOptions = {
+  connectTimeout: CONNECT_TIMEOUT_MS,
+  retryStrategy: (times) => Math.min(times * RECONNECT_STEP_MS, RECONNECT_MAX_MS),
+  // A failover leaves old connections on a replica that refuses writes: reconnect and resend.
+  reconnectOnError: (error) => (error.message.startsWith("READONLY") ? 2 : false),
+};
+
+/**
+ * Connect for a process that answers callers: fails fast, never queues while Redis is away, so that
+ * no call outlives its caller and runs later as a ghost.
+ */
+export function connectProducer(url: string, report: Report): Redis {
+  return connect(url, report, {
+    commandTimeout: PRODUCER_TIMEOUT_MS,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    enableAutoPipelining: true,
+  });
+}
+
+/** Connect for a process that holds jobs: waits through an outage and resends. */
+export function connectWorker(url: string, report: Report): Redis {
+  return connect(url, report, { commandTimeout: WORKER_TIMEOUT_MS, maxRetriesPerRequest: null });
+}
+
+/** Connect for blocking reads and subscriptions: commands may take as long as they take. */
+export function connectBlocking(url: string, report: Report): Redis {
+  return connect(url, report, { maxRetriesPerRequest: null });
+}
+
+function connect(url: string, report: Report, options: RedisOptions): Redis {
+  const redis = new Redis(url, { ...common, ...options, replyMapping: "legacy" });
+  redis.on("error", report);
+  return redis;
+}
+
+/**
+ * Refuse a Redis that would lose jobs silently: one that evicts keys, or is older than 7.0.
+ *
+ * Reads `INFO`, since managed Redis forbids `CONFIG`.
+ *
+ * @throws PlatformError `queue_unavailable` naming what was found and what is needed
+ */
+export async function assertFit(redis: Redis): Promise<void> {
+  const info = new Map(
+    (await redis.info())
+      .split("\r\n")
+      .map((line) => line.split(":", 2))
+      .map(([name = "", value = ""]) => [name, value]),
+  );
+  const version = info.get("valkey_version") ?? info.get("redis_version") ?? "unknown";
+  if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
+    throw new PlatformError(
+      "queue_unavailable",
+      `Redis is ${version}; Headrace needs ${OLDEST_MAJOR}.0 or later, or any Valkey`,
+    );
+  }
+  const policy = info.get("maxmemory_policy");
+  if (policy !== "noeviction") {
+    throw new PlatformError(
+      "queue_unavailable",
+      `Redis evicts keys (maxmemory-policy ${policy}) and would lose accepted jobs: set it to noeviction`,
+    );
+  }
+}
+
+/** Wait until the connection serves commands. @throws PlatformError `queue_unavailable` in time */
+export async function whenReady(redis: Redis, timeoutMs: number): Promise<void> {
+  if (redis.status === "ready") return;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => {
+    const { host, port } = redis.options;
+    reject(
+      new PlatformError("queue_unavailable", `no Redis at ${host}:${port} within ${timeoutMs} ms`),
+    );
+  }, timeoutMs);
+  redis.once("ready", resolve);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    redis.off("ready", resolve);
+  }
+}

@@ -1,0 +1,181 @@
+import { createHash } from "node:crypto";
+
+import {
+  findJobId,
+  modelCodeOf,
+  newJobId,
+  PlatformError,
+  type JobId,
+  type JobSpec,
+} from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import { QUEUE_PRIORITIES, type JobQueues } from "./job-queue.ts";
+import { endingKeys, keys } from "./keys.ts";
+import type { KnownModel } from "./model-registry.ts";
+import type { Report } from "./redis.ts";
+import { script } from "./script.ts";
+import { toStanding, type Standing } from "./standing.ts";
+
+const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
+const accept = script("accept", z.tuple([z.string(), z.int(), z.int(), z.int(), z.int(), z.int()]));
+
+/** A booking that no accept follows within this time is undone by the sweep. */
+const BOOKING_LEASE_MS = 60_000;
+/** OpenAI and Stripe remember a key for a day at the least. */
+const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
+
+/** A job on its way in. */
+export interface Submission {
+  readonly spec: JobSpec;
+  readonly model: KnownModel;
+  /** How long the job may wait to start, ms. */
+  readonly deadlineMs: number;
+  /** How long it is kept once ended, ms; 0 = until delivered. */
+  readonly retentionMs: number;
+  /** The caller's `Idempotency-Key`. */
+  readonly idempotencyKey: string | null;
+  /** Set for a synchronous call: the job lives only as long as this ingress. */
+  readonly attachedTo: string | null;
+}
+
+export interface Submitted {
+  readonly id: JobId;
+  /** False when an earlier request with the same key had made the job. */
+  readonly isNew: boolean;
+  /** Null unless the job waits in the queue. */
+  readonly standing: Standing | null;
+}
+
+/**
+ * The way in: book with the tenant, accept into the ledger, add to the queue, in turn. Pipelined,
+ * the add would run even when the accept was refused.
+ *
+ * Once `submit` has resolved the job is not lost. When it rejects, nobody has been told that the
+ * job exists: the sweep undoes the booking, and repeating the call with the same key is safe.
+ */
+export class SubmissionDesk {
+  readonly #redis: Redis;
+  readonly #queues: JobQueues;
+  readonly #report: Report;
+  readonly #tenants = new Set<string>();
+
+  constructor(redis: Redis, queues: JobQueues, report: Report) {
+    this.#redis = redis;
+    this.#queues = queues;
+    this.#report = report;
+  }
+
+  /**
+   * Take a job in.
+   *
+   * @param beforeAccept runs with the job's id before anything can happen to the job, so that a
+   *   reader is in place before the first entry; not called for a job that already exists
+   * @throws PlatformError `idempotency_key_reused` when the key was used for another request
+   * @throws PlatformError `job_not_found` when the key's job has ended and is forgotten
+   */
+  async submit(
+    submission: Submission,
+    beforeAccept: (job: JobId) => void = () => {},
+  ): Promise<Submitted> {
+    const booking = await this.#book(submission);
+    if (booking.isNew) beforeAccept(booking.id);
+    else if (!booking.isOpen) return this.#findFirst(booking.id);
+
+    const [state, priority, ahead, starts, spanMs, workers] = await this.#accept(
+      booking.id,
+      submission,
+    );
+    if (state !== "queued") return { id: booking.id, isNew: booking.isNew, standing: null };
+    await this.#enqueue(booking.id, submission.model.version, priority);
+    return {
+      id: booking.id,
+      isNew: booking.isNew,
+      standing: toStanding({ ahead, starts, spanMs, workers }),
+    };
+  }
+
+  async #book(submission: Submission): Promise<{ id: JobId; isNew: boolean; isOpen: boolean }> {
+    const { tenant } = submission.spec;
+    await this.#registerTenant(tenant);
+    const key = submission.idempotencyKey;
+    const [verdict, text, isOpen] = await reserve(
+      this.#redis,
+      [keys.jobs(tenant), keys.reserved(tenant), ...(key ? [keys.once(tenant, key)] : [])],
+      [
+        newJobId(submission.model.code),
+        BOOKING_LEASE_MS,
+        ...(key ? [digestOf(submission), IDEMPOTENCY_MS + submission.deadlineMs] : []),
+      ],
+    );
+    const id = findJobId(text);
+    if (id === null) throw new PlatformError("internal", "the ledger answered with no job id");
+    if (verdict === -1) {
+      throw new PlatformError(
+        "idempotency_key_reused",
+        "this Idempotency-Key was used for a different request; use a new key, or repeat the first request unchanged",
+      );
+    }
+    return { id, isNew: verdict === 1, isOpen: isOpen === 1 };
+  }
+
+  async #registerTenant(tenant: string): Promise<void> {
+    if (this.#tenants.has(tenant)) return;
+    await this.#redis.sadd(keys.tenants, tenant);
+    this.#tenants.add(tenant);
+  }
+
+  async #findFirst(id: JobId): Promise<Submitted> {
+    if ((await this.#redis.exists(keys.entry(id))) === 1) {
+      return { id, isNew: false, standing: null };
+    }
+    throw new PlatformError(
+      "job_not_found",
+      `the job of this Idempotency-Key, ${id}, has ended and is forgotten; use a new key to run it again`,
+    );
+  }
+
+  #accept(id: JobId, submission: Submission): ReturnType<typeof accept> {
+    const { spec, model, deadlineMs, retentionMs, attachedTo } = submission;
+    const code = modelCodeOf(id);
+    const [entry, , open, deadline, attached] = endingKeys(id);
+    return accept(
+      this.#redis,
+      [
+        ...[entry, open, deadline, attached].filter((key) => key !== undefined),
+        keys.flow(code),
+        keys.workers(code),
+        keys.queue(code, model.version, "prioritized"),
+      ],
+      [
+        id,
+        JSON.stringify(spec),
+        deadlineMs,
+        retentionMs,
+        QUEUE_PRIORITIES[spec.priority],
+        model.version,
+        attachedTo ?? "",
+        attachedTo === null ? "" : "1",
+        spec.on_retry === "fail" ? "1" : "",
+      ],
+    );
+  }
+
+  /** The job is accepted: whatever happens to this add, the sweep sees that it is queued. */
+  async #enqueue(id: JobId, version: string, priority: number): Promise<void> {
+    try {
+      await this.#queues.add(id, version, priority);
+    } catch (error) {
+      this.#report(new Error(`queueing ${id} is left to the sweep`, { cause: error }));
+    }
+  }
+}
+
+/** Two requests under one key are the same when all that the caller chose is the same. */
+function digestOf({ spec, deadlineMs, retentionMs }: Submission): string {
+  const { admit_ms: _timing, ...chosen } = spec;
+  return createHash("sha256")
+    .update(JSON.stringify([chosen, deadlineMs, retentionMs]))
+    .digest("base64url");
+}

@@ -1,0 +1,268 @@
+import { jobIdSchema, type JobId, type ModelCode } from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import type { JobQueues } from "./job-queue.ts";
+import { endingKeys, keys } from "./keys.ts";
+import type { ModelRegistry } from "./model-registry.ts";
+import type { Report } from "./redis.ts";
+import { script } from "./script.ts";
+
+const expire = script("expire", z.literal([0, 1]));
+const cancel = script("cancel", z.string().nullable());
+const auditOpen = script("audit-open", z.array(z.union([z.int(), z.string()])));
+const auditQueue = script("audit-queue", z.array(z.union([z.int(), z.string()])));
+const auditAttached = script("audit-attached", z.array(jobIdSchema));
+const unbook = script("unbook", z.int());
+
+/** How often a process tries to sweep; whichever comes first does it for all. */
+const INTERVAL_MS = 5_000;
+/** Longer than a pass may take, short enough that a dead sweeper is soon replaced. */
+const LEASE_MS = 15_000;
+/** Jobs looked at in one script call: about 3 ms of Redis. */
+const PAGE = 500;
+/** Pages of one list in one pass: a long queue is gone through over several passes. */
+const PAGES_PER_PASS = 10;
+/** A submit leaves one booking: 60 pages in 5 s keep up with 6,000 submits a second. */
+const BOOKING_PAGES_PER_PASS = 60;
+/** A job may be accepted and not yet added, or ended and not yet acknowledged, for this long. */
+const GRACE_MS = 5_000;
+/** A queued job without an entry is left alone this long, in case its entry is only late. */
+const FORGOTTEN_MS = 60_000;
+/** An ingress renews its leases three times within this. */
+const INGRESS_LEASE_MS = 15_000;
+
+/** What one pass mended. */
+export interface SweepCounts {
+  expired: number;
+  requeued: number;
+  removed: number;
+  detached: number;
+  unbooked: number;
+}
+
+/**
+ * Mends whatever broke between the steps of a job's way: the ledger decides, BullMQ follows.
+ *
+ * One process at a time sweeps a slot, under a lease; every step is idempotent, so a sweeper that
+ * loses its lease half-way does no harm.
+ */
+export class Sweep {
+  readonly #redis: Redis;
+  readonly #queues: JobQueues;
+  readonly #models: ModelRegistry;
+  readonly #ingress: string;
+  readonly #report: Report;
+  /** Where the next pass goes on in each long list, by the list's key. */
+  readonly #places = new Map<string, number>();
+  #timer: NodeJS.Timeout | null = null;
+  #pass: Promise<void> = Promise.resolve();
+
+  constructor(
+    tools: { readonly redis: Redis; readonly queues: JobQueues; readonly models: ModelRegistry },
+    ingress: string,
+    report: Report,
+  ) {
+    this.#redis = tools.redis;
+    this.#queues = tools.queues;
+    this.#models = tools.models;
+    this.#ingress = ingress;
+    this.#report = report;
+  }
+
+  /** Sweep every 5 s until stopped, telling `onPass` what each pass mended. */
+  start(onPass: (counts: SweepCounts) => void): void {
+    const tick = (): void => {
+      this.#pass = this.run().then(onPass, this.#report);
+      void this.#pass.finally(() => {
+        if (this.#timer !== null) this.#timer = setTimeout(tick, INTERVAL_MS);
+      });
+    };
+    this.#timer = setTimeout(tick, INTERVAL_MS);
+  }
+
+  /** Stop, and wait for the pass under way. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    await this.#pass;
+  }
+
+  /** Make one pass over every slot that no other process is sweeping. */
+  async run(): Promise<SweepCounts> {
+    const counts = { expired: 0, requeued: 0, removed: 0, detached: 0, unbooked: 0 };
+    const versions = new Map<ModelCode, Set<string>>();
+    for (const { code, version } of (await this.#models.list()).values()) {
+      versions.set(code, (versions.get(code) ?? new Set()).add(version));
+    }
+    for (const [code, ofCode] of versions) {
+      await this.#redis.set(keys.lease(code, this.#ingress), "1", "PX", INGRESS_LEASE_MS);
+      if (!(await this.#takeLease(code))) continue;
+      counts.expired += await this.#expireOverdue(code);
+      counts.detached += await this.#cancelDetached(code);
+      counts.requeued += await this.#requeueMissing(code);
+      for (const version of ofCode) counts.removed += await this.#removeEnded(code, version);
+    }
+    counts.unbooked += await this.#settleBookings();
+    return counts;
+  }
+
+  async #takeLease(code: ModelCode): Promise<boolean> {
+    const taken = await this.#redis.set(keys.sweep(code), this.#ingress, "PX", LEASE_MS, "NX");
+    return taken === "OK" || (await this.#redis.get(keys.sweep(code))) === this.#ingress;
+  }
+
+  async #expireOverdue(code: ModelCode): Promise<number> {
+    let expired = 0;
+    const nowMs = await this.#redisNowMs();
+    for (let page = 0; page < PAGES_PER_PASS; page += 1) {
+      const overdue = await this.#redis.zrangebyscore(
+        keys.deadline(code),
+        "-inf",
+        nowMs,
+        "LIMIT",
+        0,
+        PAGE,
+      );
+      for (const job of jobIdSchema.array().parse(overdue)) {
+        const version = await this.#redis.hget(keys.entry(job), "version");
+        if ((await expire(this.#redis, endingKeys(job), [job, keys.slot(code)])) === 0) continue;
+        expired += 1;
+        if (version !== null) await this.#queues.remove(job, version);
+      }
+      if (overdue.length < PAGE) break;
+    }
+    return expired;
+  }
+
+  async #cancelDetached(code: ModelCode): Promise<number> {
+    const slot = keys.slot(code);
+    const jobs = await auditAttached(
+      this.#redis,
+      [keys.attached(code)],
+      [slot, INGRESS_LEASE_MS, PAGE],
+    );
+    for (const job of jobs) {
+      const version = await this.#redis.hget(keys.entry(job), "version");
+      const state = await cancel(this.#redis, endingKeys(job), [job, slot]);
+      if (state === "queued" && version !== null) await this.#queues.remove(job, version);
+    }
+    return jobs.length;
+  }
+
+  async #requeueMissing(code: ModelCode): Promise<number> {
+    return this.#walk(keys.open(code), async (from) => {
+      const [seen, ...found] = await auditOpen(
+        this.#redis,
+        [keys.open(code)],
+        [keys.slot(code), from, PAGE, GRACE_MS],
+      );
+      for (let at = 0; at < found.length; at += 3) {
+        const job = jobIdSchema.parse(found[at]);
+        const version = String(found[at + 1]);
+        // In no list, yet perhaps not gone: a leftover would make the add a silent no-op.
+        await this.#queues.remove(job, version);
+        await this.#queues.add(job, version, Number(found[at + 2]));
+      }
+      return { seen: Number(seen), mended: found.length / 3 };
+    });
+  }
+
+  async #removeEnded(code: ModelCode, version: string): Promise<number> {
+    const list = (name: string): string => keys.queue(code, version, name);
+    return this.#walk(list("prioritized"), async (from) => {
+      const [seen, ...found] = await auditQueue(
+        this.#redis,
+        [list("prioritized"), list("wait"), list("active")],
+        [keys.slot(code), list(""), from, PAGE, FORGOTTEN_MS],
+      );
+      const jobs = jobIdSchema.array().parse(found);
+      for (const job of jobs) await this.#queues.remove(job, version);
+      return { seen: Number(seen), mended: jobs.length };
+    });
+  }
+
+  /** Go on through a long list where the last pass stopped, for at most a pass' worth of pages. */
+  async #walk(
+    list: string,
+    visit: (from: number) => Promise<{ seen: number; mended: number }>,
+  ): Promise<number> {
+    let mendedInAll = 0;
+    for (let page = 0; page < PAGES_PER_PASS; page += 1) {
+      const from = this.#places.get(list) ?? 0;
+      const { seen, mended } = await visit(from);
+      mendedInAll += mended;
+      if (seen < PAGE) {
+        this.#places.delete(list);
+        break;
+      }
+      this.#places.set(list, from + PAGE);
+    }
+    return mendedInAll;
+  }
+
+  /** Strike bookings whose job is accepted by now; undo those whose job never was. */
+  async #settleBookings(): Promise<number> {
+    let unbooked = 0;
+    const nowMs = await this.#redisNowMs();
+    for (const tenant of await this.#redis.smembers(keys.tenants)) {
+      const list = keys.reserved(tenant);
+      for (let page = 0; page < BOOKING_PAGES_PER_PASS; page += 1) {
+        const due = await this.#redis.zrangebyscore(list, "-inf", nowMs, "LIMIT", 0, PAGE);
+        const bookings = due.map(toBooking);
+        const exist = await Promise.all(bookings.map(({ job }) => this.#exists(job)));
+        const settled = due.filter((_booking, at) => exist[at]);
+        if (settled.length > 0) await this.#redis.zrem(list, ...settled);
+        for (const booking of bookings.filter((_booking, at) => !exist[at])) {
+          unbooked += await this.#unbook(tenant, booking);
+        }
+        if (due.length < PAGE) break;
+      }
+      await this.#forgetOld(tenant, nowMs - FORGOTTEN_MS * 2);
+    }
+    return unbooked;
+  }
+
+  #unbook(tenant: string, { job, record, text }: Booking): Promise<number> {
+    return unbook(
+      this.#redis,
+      [keys.jobs(tenant), keys.reserved(tenant), ...(record === "" ? [] : [record])],
+      [job, text],
+    );
+  }
+
+  /** Drop from the tenant's list the oldest jobs whose entries are past their retention. */
+  async #forgetOld(tenant: string, bookedBeforeMs: number): Promise<void> {
+    const list = keys.jobs(tenant);
+    for (let page = 0; page < BOOKING_PAGES_PER_PASS; page += 1) {
+      const oldest = jobIdSchema
+        .array()
+        .parse(await this.#redis.zrangebyscore(list, "-inf", bookedBeforeMs, "LIMIT", 0, PAGE));
+      const exist = await Promise.all(oldest.map((job) => this.#exists(job)));
+      const gone = oldest.filter((_job, at) => !exist[at]);
+      if (gone.length > 0) await this.#redis.zrem(list, ...gone);
+      if (gone.length < PAGE / 2) return;
+    }
+  }
+
+  async #exists(job: JobId): Promise<boolean> {
+    return (await this.#redis.exists(keys.entry(job))) === 1;
+  }
+
+  /** Leases were written by Redis' clock, so they are judged by it. */
+  async #redisNowMs(): Promise<number> {
+    return Number((await this.#redis.time())[0]) * 1_000;
+  }
+}
+
+/** A booking as `reserve` writes it: the job, and the record of its Idempotency-Key or "". */
+interface Booking {
+  readonly job: JobId;
+  readonly record: string;
+  readonly text: string;
+}
+
+function toBooking(text: string): Booking {
+  const space = text.indexOf(" ");
+  return { job: jobIdSchema.parse(text.slice(0, space)), record: text.slice(space + 1), text };
+}

@@ -1,0 +1,187 @@
+import type { ModelCode } from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import type { Attempt } from "./claim.ts";
+import { insist } from "./insist.ts";
+import { keys } from "./keys.ts";
+import type { Report } from "./redis.ts";
+import { script } from "./script.ts";
+
+const append = script("append", z.array(z.literal([0, -1, -2, -3])));
+
+/** Longest that output waits to be written with what follows it. The first token never waits. */
+const COALESCE_MS = 20;
+/** A job without output appears this often all the same: a lost cancel is noticed in time. */
+const RENEW_MS = 500;
+/** Entries in one call: about 9 µs of Redis each, so a call holds Redis up for 2.5 ms at most. */
+const CALL_LIMIT = 256;
+
+/** One log entry's content. */
+export interface LogItem {
+  readonly type: "delta" | "vectors";
+  /** JSON on one line. */
+  readonly data: string;
+}
+
+/** Why an attempt is over without its worker's doing. */
+export type LossReason = "fenced" | "gap" | "gone" | "lock_lost";
+
+/** What the writer needs of an attempt. */
+export interface Source {
+  readonly attempt: Attempt;
+  /** Hand over, and forget, what has come since the last time. Called once per tick. */
+  readonly take: () => LogItem[];
+  /** The attempt is over: stop the engine. Nothing of it will be written any more. */
+  readonly onLost: (reason: LossReason) => void;
+}
+
+/** A source's place in its log. */
+interface Stream {
+  readonly source: Source;
+  /** Index of the next item, from 1: `attempt.started` has 0. */
+  next: number;
+  /** When it must be part of a call: soon when it has output, in time to show life otherwise. */
+  dueAtMs: number;
+  hasOutput: boolean;
+}
+
+interface Batch {
+  readonly streams: readonly Stream[];
+  readonly keys: readonly string[];
+  readonly args: readonly (string | number)[];
+}
+
+/**
+ * Writes the output of all of a worker's attempts, at most one call at a time.
+ *
+ * Output that comes within 20 ms goes together, of all attempts in one call; while a call is under
+ * way the rest gathers in the sources. A call whose reply is lost is sent again, byte for byte:
+ * what had been written is skipped by index.
+ */
+export class TokenWriter {
+  readonly #redis: Redis;
+  readonly #slot: string;
+  readonly #report: Report;
+  readonly #streams = new Map<Source, Stream>();
+  #timer: NodeJS.Timeout | null = null;
+  #immediate: NodeJS.Immediate | null = null;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+  #flight: Promise<void> | null = null;
+  #isClosed = false;
+
+  constructor(redis: Redis, code: ModelCode, report: Report) {
+    this.#redis = redis;
+    this.#slot = keys.slot(code);
+    this.#report = report;
+  }
+
+  /** Write for this source from now on. */
+  open(source: Source): void {
+    const dueAtMs = performance.now() + RENEW_MS;
+    this.#streams.set(source, { source, next: 1, dueAtMs, hasOutput: false });
+    this.#wakeBy(dueAtMs);
+  }
+
+  /** The source has output: it is written within 20 ms, or at once when it is urgent. */
+  notify(source: Source, isUrgent: boolean): void {
+    const stream = this.#streams.get(source);
+    if (stream === undefined) return;
+    stream.hasOutput = true;
+    stream.dueAtMs = Math.min(stream.dueAtMs, performance.now() + (isUrgent ? 0 : COALESCE_MS));
+    this.#wakeBy(stream.dueAtMs);
+  }
+
+  /**
+   * Stop writing for this source, after the call under way.
+   *
+   * @returns the index at which the attempt goes on
+   */
+  async close(source: Source): Promise<number> {
+    const stream = this.#streams.get(source);
+    this.#streams.delete(source);
+    while (this.#flight !== null) await this.#flight;
+    return stream?.next ?? 0;
+  }
+
+  /** Stop altogether. */
+  shutdown(): void {
+    this.#isClosed = true;
+    this.#cancelWake();
+  }
+
+  #wakeBy(atMs: number): void {
+    if (atMs >= this.#wakeAtMs || this.#isClosed || this.#flight !== null) return;
+    this.#cancelWake();
+    this.#wakeAtMs = atMs;
+    const waitMs = atMs - performance.now();
+    // A timer of 0 ms takes at least one: too long for a first token.
+    if (waitMs <= 0) this.#immediate = setImmediate(() => this.#tick());
+    else this.#timer = setTimeout(() => this.#tick(), waitMs);
+  }
+
+  #cancelWake(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#immediate !== null) clearImmediate(this.#immediate);
+    this.#timer = null;
+    this.#immediate = null;
+    this.#wakeAtMs = Number.POSITIVE_INFINITY;
+  }
+
+  #tick(): void {
+    this.#cancelWake();
+    const batch = this.#collect();
+    if (batch.streams.length === 0) return this.#schedule();
+    this.#flight = this.#send(batch).finally(() => {
+      this.#flight = null;
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    let atMs = Number.POSITIVE_INFINITY;
+    for (const { dueAtMs } of this.#streams.values()) atMs = Math.min(atMs, dueAtMs);
+    if (atMs < Number.POSITIVE_INFINITY) this.#wakeBy(atMs);
+  }
+
+  #collect(): Batch {
+    const nowMs = performance.now();
+    const streams: Stream[] = [];
+    const batchKeys: string[] = [];
+    const args: (string | number)[] = [this.#slot];
+    let count = 0;
+    for (const stream of this.#streams.values()) {
+      if (!stream.hasOutput && nowMs + COALESCE_MS < stream.dueAtMs) continue;
+      if (count >= CALL_LIMIT) break;
+      const { job, epoch } = stream.source.attempt;
+      const items = stream.source.take();
+      streams.push(stream);
+      batchKeys.push(keys.entry(job), keys.log(job));
+      args.push(job, epoch, stream.next, items.length);
+      for (const { type, data } of items) args.push(type, data);
+      count += Math.max(items.length, 1);
+      stream.next += items.length;
+      stream.dueAtMs = nowMs + RENEW_MS;
+      stream.hasOutput = false;
+    }
+    return { streams, keys: batchKeys, args };
+  }
+
+  async #send(batch: Batch): Promise<void> {
+    const call = (): Promise<(0 | -1 | -2 | -3)[]> => append(this.#redis, batch.keys, batch.args);
+    try {
+      const codes = await insist(call, this.#report);
+      batch.streams.forEach((stream, at) => this.#judge(stream, codes[at] ?? 0));
+    } catch (error) {
+      // Redis was away for longer than any lock lives: the attempts are other workers' by now.
+      this.#report(new Error("appending output", { cause: error }));
+      for (const stream of batch.streams) this.#judge(stream, -1);
+    }
+  }
+
+  #judge(stream: Stream, code: 0 | -1 | -2 | -3): void {
+    if (code === 0) return;
+    if (!this.#streams.delete(stream.source)) return;
+    stream.source.onLost(code === -1 ? "fenced" : code === -2 ? "gap" : "gone");
+  }
+}

@@ -1,0 +1,197 @@
+import { randomUUID } from "node:crypto";
+
+import type { ModelCode, Outcome } from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import { insist } from "./insist.ts";
+import { Intake, type Slots } from "./intake.ts";
+import { endingKeys, keys } from "./keys.ts";
+import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
+import { assertFit, connectBlocking, connectWorker, whenReady, type Report } from "./redis.ts";
+import { script } from "./script.ts";
+import { TokenWriter, type LogItem, type LossReason, type Source } from "./token-writer.ts";
+
+const finish = script("finish", z.literal([1, 0, -1, -2, -3]));
+const release = script("release", z.literal([1, -1, -3]));
+
+/** A worker that has not been seen for this long counts as gone. */
+const PRESENCE_MS = 15_000;
+const PRESENCE_RENEW_MS = 5_000;
+/** How long a starting worker waits for Redis before it gives up and lets itself be restarted. */
+const READY_MS = 30_000;
+
+export interface WorkerBrokerOptions {
+  readonly redisUrl: string;
+  /** The engine's model: its name first, then its aliases. */
+  readonly modelNames: readonly string[];
+  readonly model: ModelRegistration;
+  /** Receives failures that no call can report, such as a lost connection. */
+  readonly report: Report;
+}
+
+/** What a worker does with an attempt's end. */
+export interface Ending {
+  readonly status: "completed" | "failed";
+  readonly outcome: Outcome;
+  /** Output that came with the end. */
+  readonly items: readonly LogItem[];
+}
+
+/** The broker as a worker sees it: attempts come in, output and endings go out. */
+export class WorkerBroker {
+  readonly #redis: Redis;
+  readonly #blocking: Redis;
+  readonly #subscriber: Redis;
+  readonly #code: ModelCode;
+  readonly #worker: string;
+  readonly #writer: TokenWriter;
+  readonly #intake: Intake;
+  readonly #report: Report;
+  readonly #presence: NodeJS.Timeout;
+
+  private constructor(
+    connections: { readonly redis: Redis; readonly blocking: Redis; readonly subscriber: Redis },
+    holder: { readonly code: ModelCode; readonly version: string; readonly worker: string },
+    wiring: { readonly slots: Slots; readonly report: Report },
+  ) {
+    this.#redis = connections.redis;
+    this.#blocking = connections.blocking;
+    this.#subscriber = connections.subscriber;
+    this.#code = holder.code;
+    this.#worker = holder.worker;
+    this.#report = wiring.report;
+    this.#writer = new TokenWriter(this.#redis, holder.code, wiring.report);
+    this.#intake = new Intake(connections, holder, wiring);
+    this.#presence = setInterval(() => {
+      this.#announce().catch(wiring.report);
+    }, PRESENCE_RENEW_MS);
+  }
+
+  /**
+   * Connect, register the model, and listen for cancellations.
+   *
+   * @param onCancel a job's owner wants it stopped. The ledger has its end already; the message may
+   *   be lost, and then the attempt is reported lost within 500 ms
+   * @throws PlatformError `queue_unavailable` when Redis is away for 30 s, or unfit
+   */
+  static async open(
+    options: WorkerBrokerOptions,
+    slots: Slots,
+    onCancel: (job: string) => void,
+  ): Promise<WorkerBroker> {
+    const { redisUrl, report } = options;
+    const connections = {
+      redis: connectWorker(redisUrl, report),
+      blocking: connectBlocking(redisUrl, report),
+      subscriber: connectBlocking(redisUrl, report),
+    };
+    try {
+      await whenReady(connections.redis, READY_MS);
+      await assertFit(connections.redis);
+      const registry = new ModelRegistry(connections.redis);
+      const code = await registry.register(options.modelNames, options.model);
+      const holder = { code, version: options.model.version, worker: `w-${randomUUID()}` };
+      connections.subscriber.on("smessage", (_channel: string, message: string) => {
+        const [kind, job] = message.split("\t", 2);
+        if (kind === "cancel" && job !== undefined) onCancel(job);
+      });
+      await connections.subscriber.ssubscribe(keys.inbox(code, holder.worker));
+      const broker = new WorkerBroker(connections, holder, { slots, report });
+      await broker.#announce();
+      return broker;
+    } catch (error) {
+      for (const redis of Object.values(connections)) redis.disconnect();
+      throw error;
+    }
+  }
+
+  /** Pull jobs into the slots until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await this.#intake.run(signal);
+  }
+
+  /** Begin writing an attempt's output. */
+  open(source: Source): void {
+    this.#writer.open(source);
+  }
+
+  /** An open attempt has output to write; `isUrgent` for its first token. */
+  notify(source: Source, isUrgent: boolean): void {
+    this.#writer.notify(source, isUrgent);
+  }
+
+  /**
+   * End the job.
+   *
+   * @returns why it could not be ended: the attempt was lost before; null when it was
+   */
+  async finish(source: Source, ending: Ending): Promise<LossReason | null> {
+    const { job, epoch } = source.attempt;
+    const index = await this.#writer.close(source);
+    const args = [
+      job,
+      keys.slot(this.#code),
+      epoch,
+      index,
+      ending.status,
+      JSON.stringify(ending.outcome),
+      ...ending.items.flatMap(({ type, data }) => [type, data]),
+    ];
+    const code = await insist(() => finish(this.#redis, endingKeys(job), args), this.#report);
+    if (code === -2) {
+      // Redis lost output that it had acknowledged: another attempt makes it anew.
+      await this.#intake.handBack(job);
+      return "gap";
+    }
+    await this.#intake.acknowledge(job);
+    if (code === -1) return "fenced";
+    return code === -3 ? "gone" : null;
+  }
+
+  /**
+   * Give the job back to the queue.
+   *
+   * @param burn whether the attempt counts against the job
+   */
+  async release(
+    source: Source,
+    reason: "handed_back" | "engine_error",
+    burn: boolean,
+  ): Promise<void> {
+    const { job, epoch } = source.attempt;
+    await this.#writer.close(source);
+    const releaseKeys = [keys.entry(job), keys.deadline(this.#code)];
+    const args = [job, epoch, reason, burn ? "1" : ""];
+    const code = await insist(() => release(this.#redis, releaseKeys, args), this.#report);
+    // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
+    if (code === 1) await this.#intake.handBack(job);
+    else await this.#intake.acknowledge(job);
+  }
+
+  /** The attempt was lost: stop holding the job. */
+  async abandon(source: Source, reason: LossReason): Promise<void> {
+    await this.#writer.close(source);
+    const { job } = source.attempt;
+    if (reason === "lock_lost") this.#intake.forget(job);
+    else if (reason === "gap") await this.#intake.handBack(job);
+    else await this.#intake.acknowledge(job);
+  }
+
+  /** Leave: nothing is renewed or written any more. Attempts still open are taken up by others. */
+  async close(): Promise<void> {
+    clearInterval(this.#presence);
+    this.#writer.shutdown();
+    await this.#redis.zrem(keys.workers(this.#code), this.#worker).catch(() => {});
+    await this.#intake.close();
+    for (const redis of [this.#redis, this.#blocking, this.#subscriber]) redis.disconnect();
+  }
+
+  async #announce(): Promise<void> {
+    const [seconds] = await this.#redis.time();
+    const nowMs = Number(seconds) * 1_000;
+    const workers = keys.workers(this.#code);
+    await this.#redis.zadd(workers, nowMs + PRESENCE_MS, this.#worker);
+    await this.#redis.zremrangebyscore(workers, "-inf", nowMs - PRESENCE_MS);
+  }
+}

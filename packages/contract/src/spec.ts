@@ -1,0 +1,17 @@
+import { z } from "zod";
+
+import { onRetrySchema, prioritySchema } from "./job.ts";
+import { endpointSchema, engineRequestSchema } from "./request.ts";
+
+/** What never changes about a job: written by the ingress at accept, read by the worker at claim. */
+export const jobSpecSchema = z.object({
+  tenant: z.string(),
+  endpoint: endpointSchema,
+  priority: prioritySchema,
+  on_retry: onRetrySchema,
+  metadata: z.record(z.string(), z.string()),
+  /** How long the ingress took from the request's arrival to the accept, ms of its own clock. */
+  admit_ms: z.number().min(0),
+  request: engineRequestSchema,
+});
+export type JobSpec = z.infer<typeof jobSpecSchema>;

@@ -1,0 +1,1 @@
+export { latencyOf } from "./waterfall.ts";

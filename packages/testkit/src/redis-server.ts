@@ -1,0 +1,107 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const START_MS = 10_000;
+
+/** A real redis-server of the test's own, with an append-only file, on a port of its own. */
+export class RedisServer {
+  readonly url: string;
+  readonly port: number;
+  readonly #directory: string;
+  #process: ChildProcess;
+
+  private constructor(port: number, directory: string, child: ChildProcess) {
+    this.port = port;
+    this.url = `redis://127.0.0.1:${port}`;
+    this.#directory = directory;
+    this.#process = child;
+  }
+
+  /** Start one, and wait until it serves. `settings` are redis.conf directives. */
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
+    const directory = await mkdtemp(join(tmpdir(), "headrace-redis-"));
+    const port = await findFreePort();
+    return new RedisServer(port, directory, await launch(port, directory, settings));
+  }
+
+  /** Kill it as a crash would. What the append-only file holds survives. */
+  async kill(): Promise<void> {
+    await end(this.#process, "SIGKILL");
+  }
+
+  /** Start it again on the same port, with the same data. */
+  async restart(settings: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.#process = await launch(this.port, this.#directory, settings);
+  }
+
+  /** Freeze or thaw it: connections stay open, nothing is answered. */
+  signal(name: "SIGSTOP" | "SIGCONT"): void {
+    this.#process.kill(name);
+  }
+
+  /** Resident set, CPU time and the like are read by process. */
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** End it and remove its data. */
+  async stop(): Promise<void> {
+    await end(this.#process, "SIGKILL");
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** Find a port that nobody listens on just now. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new TypeError("not a TCP server");
+  return address.port;
+}
+
+async function launch(
+  port: number,
+  directory: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<ChildProcess> {
+  const options = {
+    port: String(port),
+    bind: "127.0.0.1",
+    dir: directory,
+    save: "",
+    appendonly: "yes",
+    ...settings,
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+  const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => reject(new Error("redis-server did not start")), START_MS);
+  child.once("error", reject);
+  child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}`)));
+  child.stdout.on("data", (chunk: Buffer) => {
+    if (/ready to accept/i.test(chunk.toString())) resolve();
+  });
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    child.removeAllListeners("exit");
+  }
+  return child;
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, "exit");
+  child.kill("SIGCONT");
+  child.kill(signal);
+  await exit;
+}
