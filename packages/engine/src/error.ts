@@ -121,7 +121,7 @@ function codeOf(status: number): ErrorCode {
 const codedSchema = z.object({ code: z.string() });
 
 /** Not HTTP, or not within its bounds; their errors carry raw bytes of the stream. */
-const PROTOCOL_ERROR = /^(HPE_|UND_ERR_HEADERS_OVERFLOW$)/;
+const PROTOCOL_ERROR = /^(HPE_|HTTPParserError$|UND_ERR_HEADERS_OVERFLOW$)/;
 /** Our own mistake in calling undici, not the engine's. */
 const MISUSE = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED"]);
 
@@ -130,11 +130,6 @@ export function transportError(error: Error, bytesRead: number): Error {
   const parsed = codedSchema.safeParse(error);
   const code = parsed.success ? parsed.data.code : error.name;
   if (MISUSE.has(code)) return error;
-  if (code === "UND_ERR_CONNECT_TIMEOUT") {
-    return new EngineError("engine_timeout", "no connection to the engine in time", {
-      cause: error,
-    });
-  }
   if (PROTOCOL_ERROR.test(code)) {
     return new EngineError(
       "engine_failed",

@@ -1,4 +1,4 @@
-import type { Dispatcher } from "undici";
+import { errors, type Dispatcher } from "undici";
 
 import { RefusalReader } from "./body-reader.ts";
 import { EngineError, transportError } from "./error.ts";
@@ -110,6 +110,7 @@ export class Exchange<Result> implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#reader.isComplete) this.#finish();
+    else if (error instanceof errors.ConnectTimeoutError) this.#fail(this.#timeout());
     else this.#fail(transportError(error, this.#bytes));
   }
 

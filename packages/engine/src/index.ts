@@ -4,3 +4,4 @@ export type { EngineLoad } from "./gauges.ts";
 export type { EngineMetrics, EngineOutcome, EngineSink } from "./generation.ts";
 export type { EngineCall, EngineRequest } from "./request.ts";
 export type { EngineModel, EngineTraits } from "./traits.ts";
+export { InFlightWindow, type InFlightWindowOptions } from "./window.ts";
