@@ -86,6 +86,7 @@ function answerEmbeddings(service: Service, exchange: Exchange, body: EmbeddingB
   const inputs = promptIds(body.input);
   for (const ids of inputs) requirePromptFits(ids.length, service.maxModelLen);
   requireAdmission(service, inputs.length, body.priority);
+  if (exchange.response.destroyed) return;
 
   let open = inputs.length;
   const finished = (): void => {

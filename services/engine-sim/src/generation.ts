@@ -143,9 +143,10 @@ export class Generation implements ChoiceListener {
     const { faults, response, request } = this.#parts;
     const { cutAfterTokens } = faults;
     if (cutAfterTokens === undefined || this.#tokens < cutAfterTokens) return false;
-    if (request.stream && cutAfterTokens > 0) response.write(this.#chunk(choice));
-    response.socket?.destroySoon();
     this.#abort();
+    const cut = (): void => response.socket?.destroySoon();
+    if (request.stream && cutAfterTokens > 0) response.write(this.#chunk(choice), cut);
+    else cut();
     return true;
   }
 

@@ -97,16 +97,16 @@ export const PROFILES = {
   /**
    * 1×L4 24 GB, Qwen2.5-7B BF16, vLLM 0.19.1. Published for two of them: 6.7 requests/s with random
    * prompts, 13.0 with a shared prefix (nicolas-richard.github.io). The lengths are not part of our
-   * excerpt; the constants fit both rates with 512 tokens in, 64 out, 32 in flight per GPU.
+   * excerpt; the constants fit both rates with 512 tokens in, 64 out, 27 in flight per GPU.
    */
   "l4-7b": {
     times: {
       /** 15.2 GB of weights at 85 % of 300 GB/s (NVIDIA data sheet). */
       weightsMs: 59.7,
-      /** What random prompts cost more than shared ones; 15.2 GFLOP a token at 52 % of 121 TFLOPS. */
-      prefillTokenMs: 0.24,
-      /** What the rate with a shared prefix leaves for a batch of 32. */
-      decodeTokenMs: 1.9,
+      /** What random prompts cost more than shared ones: 15.2 GFLOP at 39 % of 121 TFLOPS. */
+      prefillTokenMs: 0.32,
+      /** The H100's by peak compute: 0.055 × 989 / 121 TFLOPS (NVIDIA data sheets). */
+      decodeTokenMs: 0.45,
       /** 56 KiB of KV a token (28 layers, 4 heads of 128, BF16) at the bandwidth of the weights. */
       contextTokenMs: 0.000_225,
     },

@@ -24,7 +24,7 @@ export interface Exchange {
 }
 
 /** Answers one kind of call; throws `ApiError` to refuse it. */
-export type Handler = (exchange: Exchange) => Promise<void> | void;
+type Handler = (exchange: Exchange) => Promise<void> | void;
 
 /** Handlers by method and path, as in `GET /health`. */
 export type Routes = Readonly<Record<string, Handler>>;
