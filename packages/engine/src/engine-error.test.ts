@@ -204,7 +204,7 @@ describe("each phase has its budget", () => {
       response.write(body);
     }, options);
 
-    expect(await failure(server)).toMatchObject({ code: "engine_timeout", message });
+    expect(await failure(server)).toMatchObject({ code: "engine_timeout", message, wasSent: true });
     await server.requests[0]?.closed;
   });
 
@@ -218,6 +218,7 @@ describe("each phase has its budget", () => {
     await expect(streaming).rejects.toMatchObject({
       code: "engine_timeout",
       message: "no connection to the engine within 80 ms",
+      wasSent: false,
     });
     await deaf.close();
     server.close();
@@ -256,8 +257,25 @@ describe("a connection", () => {
     await expect(streaming).rejects.toMatchObject({
       code: "engine_unavailable",
       message: expect.stringContaining("ECONNREFUSED"),
+      wasSent: false,
     });
     await engine.close();
+  });
+
+  test("that is still being made does not hold up an abort", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const patient = { ...engineOptions(0), connectTimeoutMs: 10_000 };
+    const deaf = new Engine({ ...patient, url: `https://127.0.0.1:${portOf(server)}` });
+    const controller = new AbortController();
+    const streaming = deaf.stream(CHAT, new RecordingSink(), controller.signal);
+    await once(server, "connection");
+
+    controller.abort();
+
+    await expect(streaming).rejects.toMatchObject({ name: "AbortError" });
+    await deaf.close();
+    server.close();
   });
 
   test("to a name that does not exist is engine_unavailable", async () => {
@@ -309,6 +327,7 @@ describe("a connection", () => {
     expect(await failure(server)).toMatchObject({
       code: "engine_full",
       message: "all 2 connections to the engine are in use",
+      wasSent: false,
     });
     for (const respond of responses) respond();
     await Promise.all(running);

@@ -156,7 +156,7 @@ export class Engine {
   async #post<Result>(call: Post, reader: Reader<Result>, signal: AbortSignal): Promise<Result> {
     if (this.#connectionsInUse >= this.#maxConnections) {
       const message = `all ${this.#maxConnections} connections to the engine are in use`;
-      throw new EngineError("engine_full", message);
+      throw new EngineError("engine_full", message, { wasSent: false });
     }
     this.#connectionsInUse += 1;
     try {

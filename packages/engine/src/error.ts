@@ -7,6 +7,8 @@ const MAX_WORDS = 1_000;
 export interface EngineErrorOptions extends PlatformErrorOptions {
   /** How long the engine asked to be left alone. */
   readonly retryAfterMs?: number | null;
+  /** Default true. */
+  readonly wasSent?: boolean;
   /** What a log may say instead of the message. Left out when the message itself may be logged. */
   readonly logMessage?: string;
 }
@@ -21,12 +23,15 @@ export interface EngineErrorOptions extends PlatformErrorOptions {
 export class EngineError extends PlatformError {
   /** How long the engine asked to be left alone, in milliseconds; null when it did not say. */
   readonly retryAfterMs: number | null;
+  /** Whether the request had gone to the engine: if not, no work was begun and none is lost. */
+  readonly wasSent: boolean;
   /** Says what happened without quoting the engine. */
   readonly logMessage: string;
 
   constructor(code: ErrorCode, message: string, options: EngineErrorOptions = {}) {
-    const { retryAfterMs = null, logMessage = message, ...rest } = options;
+    const { retryAfterMs = null, wasSent = true, logMessage = message, ...rest } = options;
     super(code, message, rest);
+    this.wasSent = wasSent;
     this.retryAfterMs = retryAfterMs;
     this.logMessage = logMessage;
   }
@@ -52,9 +57,11 @@ export function refusalError({ status, contentType, body, retryAfterMs }: Refusa
 /** Turn the `error` object of an event inside a 200 stream into the error its code stands for. */
 export function eventError(error: unknown): EngineError {
   const parsed = wordsSchema.safeParse(error);
-  if (!parsed.success)
-    return wordedError(500, typeof error === "string" ? { message: error } : null, null);
-  return wordedError(Number(parsed.data.code ?? 500), parsed.data, null);
+  if (parsed.success) {
+    const code = Number(parsed.data.code ?? 500);
+    return wordedError(Number.isInteger(code) ? code : 500, parsed.data, null);
+  }
+  return wordedError(500, typeof error === "string" ? { message: error } : null, null);
 }
 
 /** An error as vLLM, llama.cpp, Ollama and OpenAI write it. */
@@ -93,7 +100,7 @@ function wordedError(
   const code = codeOf(status);
   const logMessage = `the engine answered ${status}`;
   const said = words?.message.slice(0, MAX_WORDS).toWellFormed() ?? "";
-  const param = words?.param ?? null;
+  const param = words?.param?.slice(0, MAX_WORDS) ?? null;
   const message =
     code === "engine_rejected" && said !== ""
       ? said
@@ -125,8 +132,14 @@ const PROTOCOL_ERROR = /^(HPE_|HTTPParserError$|UND_ERR_HEADERS_OVERFLOW$)/;
 /** Our own mistake in calling undici, not the engine's. */
 const MISUSE = new Set(["UND_ERR_INVALID_ARG", "UND_ERR_NOT_SUPPORTED"]);
 
-/** Turn what undici reports of a broken connection into a platform error. Bugs of ours pass through. */
-export function transportError(error: Error, bytesRead: number): Error {
+/** How far an exchange had come when its connection failed. */
+export interface Progress {
+  readonly wasSent: boolean;
+  readonly bytesRead: number;
+}
+
+/** Turn what undici reports of a connection into a platform error. Bugs of ours pass through. */
+export function transportError(error: Error, { wasSent, bytesRead }: Progress): Error {
   const parsed = codedSchema.safeParse(error);
   const code = parsed.success ? parsed.data.code : error.name;
   if (MISUSE.has(code)) return error;
@@ -138,5 +151,5 @@ export function transportError(error: Error, bytesRead: number): Error {
   }
   const when = bytesRead === 0 ? "before it answered" : `after ${bytesRead} bytes of its answer`;
   const message = `the connection to the engine failed ${when} (${code})`;
-  return new EngineError("engine_unavailable", message, { cause: error });
+  return new EngineError("engine_unavailable", message, { cause: error, wasSent });
 }

@@ -111,7 +111,11 @@ export class Exchange<Result> implements Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#reader.isComplete) this.#finish();
     else if (error instanceof errors.ConnectTimeoutError) this.#fail(this.#timeout());
-    else this.#fail(transportError(error, this.#bytes));
+    else this.#fail(transportError(error, { wasSent: this.#wasSent, bytesRead: this.#bytes }));
+  }
+
+  get #wasSent(): boolean {
+    return this.#requestSentAt > 0;
   }
 
   readonly #onAbort = (): void => this.#fail(this.#signal.reason);
@@ -166,10 +170,8 @@ export class Exchange<Result> implements Dispatcher.DispatchHandler {
   };
 
   #timeout(): EngineError {
-    return new EngineError(
-      "engine_timeout",
-      this.#timeoutMessage(`${this.#budgetsMs[this.#phase]} ms`),
-    );
+    const message = this.#timeoutMessage(`${this.#budgetsMs[this.#phase]} ms`);
+    return new EngineError("engine_timeout", message, { wasSent: this.#wasSent });
   }
 
   #timeoutMessage(budget: string): string {

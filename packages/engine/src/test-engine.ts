@@ -105,7 +105,7 @@ export function event(data: unknown): string {
   return `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`;
 }
 
-interface Chunk {
+interface Chunk extends Readonly<Record<string, unknown>> {
   readonly choices: readonly unknown[];
 }
 

@@ -240,9 +240,20 @@ describe("refusals", () => {
     expect(simulation.window.size).toBeLessThan(100);
     simulation.engine.options = options;
 
-    simulation.runFor(15_000);
+    simulation.runFor(8_000);
 
     expect(simulation.window.size).toBeGreaterThan(0.9 * 256);
+  });
+
+  test("keep the window from growing until a job is accepted", () => {
+    const window = new InFlightWindow({ maxSize: 64, initialSize: 10 });
+    window.onFull(0, null);
+
+    window.onLoad(idle(), 8, 1_000);
+    expect(window.size).toBe(8);
+    window.onAccepted(1_100);
+    window.onLoad(idle(), 8, 1_500);
+    expect(window.size).toBe(9);
   });
 
   test("start over at 100 ms after a job was accepted", () => {
