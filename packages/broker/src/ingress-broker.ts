@@ -91,6 +91,11 @@ export class IngressBroker {
     this.#sweep.start(onPass);
   }
 
+  /** Make one pass of the sweep now. @returns what it mended */
+  async sweepNow(): Promise<SweepCounts> {
+    return guard(this.#sweep.run());
+  }
+
   /** Ask Redis for a sign of life. @throws PlatformError `queue_unavailable` within a second */
   async ping(): Promise<void> {
     await guard(this.#redis.ping());

@@ -251,7 +251,8 @@ export class Sweep {
 
   /** Leases were written by Redis' clock, so they are judged by it. */
   async #redisNowMs(): Promise<number> {
-    return Number((await this.#redis.time())[0]) * 1_000;
+    const [seconds, microseconds] = await this.#redis.time();
+    return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
   }
 }
 

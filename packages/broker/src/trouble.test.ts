@@ -1,0 +1,378 @@
+import { modelCodeOf, START } from "@headrace/contract";
+import { describe, expect } from "vitest";
+
+import { claimJob } from "./claim.ts";
+import { keys } from "./keys.ts";
+import { brokerTest as test, delta, submission, TestReader } from "./test-bench.ts";
+
+const DONE = { status: "completed", outcome: {}, items: [] } as const;
+
+describe("cancelling", () => {
+  test("takes a queued job out of the queue, so that no worker ever has it", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 1;
+    await submit();
+    await worker.next();
+    const queued = await submit();
+
+    await ingress.cancel(await ingress.getJob("default", queued));
+
+    const record = await ingress.getJob("default", queued);
+    expect(record).toMatchObject({ status: "cancelled", attempts: 0 });
+    expect(await redis.exists(keys.queue(modelCodeOf(queued), "v1", queued))).toBe(0);
+  });
+
+  test("reaches the worker that holds the job, and is the job's last word", async ({
+    ingress,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const reader = new TestReader();
+    await ingress.follow(job, START, reader);
+    const source = await worker.next();
+
+    await ingress.cancel(await ingress.getJob("default", job));
+    await worker.whenCancelled();
+    const lost = await worker.broker.finish(source, { ...DONE, items: [delta("too late")] });
+    await reader.whenEnded();
+
+    expect(worker.cancelled).toEqual([job]);
+    expect(lost).toBe("fenced");
+    expect(reader.entries.map(({ type }) => type)).toEqual(["attempt", "cancelled"]);
+  });
+
+  test("is noticed within a renewal when its message is lost", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    // Without the token the script does not know whom to tell.
+    await redis.hdel(keys.entry(job), "token");
+    const cancelledAt = performance.now();
+
+    await ingress.cancel(await ingress.getJob("default", job));
+    const reason = await source.lost;
+
+    expect(reason).toBe("fenced");
+    expect(performance.now() - cancelledAt).toBeLessThan(1_000);
+  });
+
+  test("changes nothing about a job that has ended", async ({ ingress, startWorker, submit }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    await worker.broker.finish(await worker.next(), DONE);
+
+    await ingress.cancel(await ingress.getJob("default", job));
+
+    expect((await ingress.getJob("default", job)).status).toBe("completed");
+  });
+});
+
+describe("a deadline", () => {
+  test("ends a job that did not start, without a worker having it", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 1;
+    await submit();
+    await worker.next();
+    const late = await submit({ deadlineMs: -1 });
+    const reader = new TestReader();
+    await ingress.follow(late, START, reader);
+
+    await ingress.sweepNow();
+    const end = await reader.whenEnded();
+
+    expect(end.type).toBe("expired");
+    expect(JSON.parse(end.data)).toMatchObject({
+      attempts: 0,
+      outcome: { error: "deadline_exceeded" },
+    });
+    expect(await redis.zcard(keys.queue(modelCodeOf(late), "v1", "prioritized"))).toBe(0);
+  });
+
+  test("is kept by the claim even if no sweep came", async ({ redis, startWorker, submit }) => {
+    const worker = await startWorker();
+    worker.slots = 1;
+    await submit();
+    await worker.next();
+    const late = await submit({ deadlineMs: -1 });
+
+    expect(await claimJob(redis, late, "w-test:1")).toBe("expired");
+    expect(await claimJob(redis, late, "w-test:2")).toBe("ended");
+  });
+
+  test("does not touch a job that has started", async ({ ingress, startWorker, submit }) => {
+    const worker = await startWorker();
+    const job = await submit({ deadlineMs: 500 });
+    const source = await worker.next();
+    await ingress.sweepNow();
+
+    expect(await worker.broker.finish(source, DONE)).toBeNull();
+    expect((await ingress.getJob("default", job)).status).toBe("completed");
+  });
+});
+
+describe("an attempt", () => {
+  test("that was overtaken can neither write nor end the job", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    source.say("first ");
+    worker.broker.notify(source, true);
+    const reader = new TestReader();
+    await ingress.follow(job, START, reader);
+    await reader.when(({ text }) => text === "first ");
+
+    const overtaking = await claimJob(redis, job, "w-other:1");
+    source.say("zombie");
+    worker.broker.notify(source, true);
+    const reason = await source.lost;
+    const lost = await worker.broker.finish(source, DONE);
+
+    expect(overtaking).toMatchObject({ epoch: 2, attempts: 2 });
+    expect(reason).toBe("fenced");
+    expect(lost).toBe("fenced");
+    await reader.when(({ entries }) => entries.at(-1)?.type === "attempt");
+    expect(reader.entries.map(({ id, type }) => `${id} ${type}`)).toEqual([
+      "1-0 attempt",
+      "1-1 delta",
+      "2-0 attempt",
+    ]);
+    expect(JSON.parse(reader.entries.at(-1)?.data ?? "")).toEqual({
+      epoch: 2,
+      reason: "worker_lost",
+      from: 0,
+      reset: true,
+    });
+  });
+
+  test("is claimed once, however often the claim is repeated", async ({
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 1;
+    await submit();
+    await worker.next();
+    const job = await submit();
+
+    const first = await claimJob(redis, job, "w-test:7");
+    const again = await claimJob(redis, job, "w-test:7");
+
+    expect(again).toEqual(first);
+    expect(first).toMatchObject({ epoch: 1, attempts: 1 });
+  });
+
+  test("ends when Redis has lost output that was acknowledged", async ({
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    for (const text of ["a", "b"]) {
+      source.say(text);
+      worker.broker.notify(source, true);
+      await expect.poll(() => redis.hget(keys.entry(job), "next")).not.toBe("1");
+    }
+    await expect.poll(() => redis.hget(keys.entry(job), "next")).toBe("3");
+    await redis.hset(keys.entry(job), "next", 2);
+
+    source.say("c");
+    worker.broker.notify(source, true);
+
+    expect(await source.lost).toBe("gap");
+  });
+
+  test("whose third holder dies fails the job", async ({ ingress, redis, startWorker, submit }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    await worker.next();
+
+    const claims = [];
+    for (const token of ["w-2:1", "w-3:1", "w-4:1"]) claims.push(await claimJob(redis, job, token));
+
+    expect(claims).toMatchObject([{ epoch: 2 }, { epoch: 3 }, "failed"]);
+    const record = await ingress.getJob("default", job);
+    expect(record.end?.outcome.error).toBe("worker_crashed");
+  });
+
+  test("of a fragile job that has shown output is not made again", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit({ on_retry: "fail" });
+    const source = await worker.next();
+    source.say("shown");
+    worker.broker.notify(source, true);
+    await expect.poll(() => redis.hget(keys.entry(job), "next")).toBe("2");
+
+    expect(await claimJob(redis, job, "w-other:1")).toBe("failed");
+    expect((await ingress.getJob("default", job)).status).toBe("failed");
+  });
+});
+
+describe("handing back", () => {
+  test("wakes an idle worker at once and burns no attempt", async ({
+    ingress,
+    startWorker,
+    submit,
+  }) => {
+    const first = await startWorker();
+    first.slots = 1;
+    const job = await submit();
+    const source = await first.next();
+    const idle = await startWorker();
+
+    const handedBackAt = performance.now();
+    await first.broker.release(source, "handed_back", false);
+    const taken = await idle.next();
+
+    // An idle BullMQ worker looks again by itself after five seconds.
+    expect(performance.now() - handedBackAt).toBeLessThan(1_000);
+    expect(taken.attempt).toMatchObject({ job, epoch: 2, attempts: 1 });
+    expect((await ingress.getJob("default", job)).attempts).toBe(1);
+  });
+
+  test("counts the attempt when the engine failed it", async ({ startWorker, submit }) => {
+    const worker = await startWorker();
+    await submit();
+
+    await worker.broker.release(await worker.next(), "engine_error", true);
+
+    expect((await worker.next()).attempt).toMatchObject({ epoch: 2, attempts: 2 });
+  });
+});
+
+describe("the sweep", () => {
+  test("queues an accepted job that BullMQ does not have", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const job = await submit();
+    const code = modelCodeOf(job);
+    await redis.del(keys.queue(code, "v1", job));
+    await redis.zrem(keys.queue(code, "v1", "prioritized"), job);
+    // As if it had been accepted before the sweep's patience began.
+    await redis.zadd(keys.open(code), 1, job);
+
+    const counts = await ingress.sweepNow();
+
+    expect(counts.requeued).toBe(1);
+    expect(await redis.zscore(keys.queue(code, "v1", "prioritized"), job)).not.toBeNull();
+  });
+
+  test("queues a job anew that BullMQ has in no list", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const job = await submit();
+    const code = modelCodeOf(job);
+    await redis.zrem(keys.queue(code, "v1", "prioritized"), job);
+    await redis.zadd(keys.open(code), 1, job);
+
+    await ingress.sweepNow();
+
+    expect(await redis.zscore(keys.queue(code, "v1", "prioritized"), job)).not.toBeNull();
+  });
+
+  test("takes an ended job off the queue", async ({ ingress, redis, startWorker, submit }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const job = await submit();
+    await redis.hset(keys.entry(job), "state", "cancelled");
+
+    const counts = await ingress.sweepNow();
+
+    expect(counts.removed).toBe(1);
+    expect(await redis.zcard(keys.queue(modelCodeOf(job), "v1", "prioritized"))).toBe(0);
+  });
+
+  test("leaves a running job alone", async ({ ingress, redis, startWorker, submit }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    await redis.zadd(keys.open(modelCodeOf(job)), 1, job);
+
+    const counts = await ingress.sweepNow();
+
+    expect(counts).toEqual({ expired: 0, requeued: 0, removed: 0, detached: 0, unbooked: 0 });
+    expect(await worker.broker.finish(source, DONE)).toBeNull();
+  });
+
+  test("cancels a synchronous job whose ingress is gone, and nobody else's", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const own = await submit();
+    const { spec, model, deadlineMs, retentionMs } = await submission(ingress);
+    const attached = { spec, model, deadlineMs, retentionMs };
+    const dead = await ingress.submitAndFollow(attached, new TestReader());
+    const alive = await ingress.submitAndFollow(attached, new TestReader());
+    for (const { id } of [dead, alive]) await redis.zadd(keys.attached(model.code), 1, id);
+    await redis.hset(keys.entry(dead.id), "attached", "i-dead");
+
+    const counts = await ingress.sweepNow();
+
+    expect(counts.detached).toBe(1);
+    const statuses = await Promise.all(
+      [dead.id, alive.id, own].map(async (id) => (await ingress.getJob("default", id)).status),
+    );
+    expect(statuses).toEqual(["cancelled", "queued", "queued"]);
+  });
+
+  test("undoes a booking that was never accepted, so that its key may be used again", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    await startWorker();
+    const keyed = await submission(ingress, { idempotencyKey: "k" });
+    const { id } = await ingress.submit(keyed);
+    // As if the accept had never come.
+    await redis.del(keys.entry(id));
+    await redis.zadd(keys.reserved("default"), 1, `${id} ${keys.once("default", "k")}`);
+
+    const counts = await ingress.sweepNow();
+
+    expect(counts.unbooked).toBe(1);
+    expect((await ingress.submit(keyed)).isNew).toBe(true);
+  });
+});

@@ -1,0 +1,30 @@
+import {
+  createLog,
+  Metrics,
+  OperationsServer,
+  readEnvironment,
+  runService,
+} from "@headrace/runtime";
+
+import { environmentSchema } from "./config.ts";
+import { Worker } from "./worker.ts";
+
+const config = readEnvironment(environmentSchema);
+const log = createLog("worker", config.LOG_LEVEL);
+
+await runService(log, async (signal) => {
+  const metrics = new Metrics("worker");
+  const worker = new Worker(config, log, metrics);
+  const operations = await OperationsServer.listen({
+    host: config.WORKER_OPERATIONS_HOST,
+    port: config.WORKER_OPERATIONS_PORT,
+    metrics,
+    assertReady: () => worker.assertReady(),
+  });
+  log.info({ operationsPort: operations.port, engine: config.ENGINE_URL }, "starting");
+  try {
+    await worker.run(signal);
+  } finally {
+    await operations.close();
+  }
+});

@@ -1,0 +1,63 @@
+import type { InFlightWindow } from "@headrace/engine";
+
+/**
+ * Counts the jobs in flight against the window, and tells the puller when there is room.
+ *
+ * One waiter at a time: the intake's puller.
+ */
+export class SlotBoard {
+  readonly #window: InFlightWindow;
+  #inFlight = 0;
+  #waiter: ((free: number) => void) | null = null;
+  #pause: NodeJS.Timeout | null = null;
+
+  constructor(window: InFlightWindow) {
+    this.#window = window;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** A job is in a slot. */
+  take(): void {
+    this.#inFlight += 1;
+  }
+
+  /** A job left its slot. */
+  free(): void {
+    this.#inFlight -= 1;
+    this.check();
+  }
+
+  /** Resolve with how many slots are free as soon as any is; with 0 when the signal is aborted. */
+  async whenFree(signal: AbortSignal): Promise<number> {
+    if (signal.aborted) return 0;
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const stop = (): void => resolve(0);
+    signal.addEventListener("abort", stop, { once: true });
+    this.#waiter = resolve;
+    this.check();
+    try {
+      return await promise;
+    } finally {
+      this.#waiter = null;
+      if (this.#pause !== null) clearTimeout(this.#pause);
+      this.#pause = null;
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /** The window may have changed: tell the waiter if there is room now. */
+  check(): void {
+    if (this.#waiter === null) return;
+    const free = this.#window.size - this.#inFlight;
+    if (free <= 0) return;
+    const pausedMs = this.#window.pausedUntilMs - performance.now();
+    if (pausedMs <= 0) return this.#waiter(free);
+    this.#pause ??= setTimeout(() => {
+      this.#pause = null;
+      this.check();
+    }, pausedMs);
+  }
+}

@@ -1,0 +1,69 @@
+import type { Attempt, LossReason } from "@headrace/broker";
+import { PlatformError, toErrorBody, type ErrorBody } from "@headrace/contract";
+import { EngineError } from "@headrace/engine";
+
+/** The attempt was taken from this worker: another has it, or the job has ended. */
+export class AttemptLost extends Error {
+  override readonly name = "AttemptLost";
+  readonly reason: LossReason;
+
+  constructor(reason: LossReason) {
+    super(`the attempt was lost: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/** The worker is leaving: its jobs go back. */
+export class Draining extends Error {
+  override readonly name = "Draining";
+  override readonly message = "the worker is stopping";
+}
+
+/** What becomes of a job whose attempt did not complete. */
+export type Verdict =
+  | { readonly kind: "lost"; readonly reason: LossReason }
+  /** Back to the queue, none the worse for it. `isEngineFull`: send it nothing for a while. */
+  | { readonly kind: "hand_back"; readonly isEngineFull: boolean }
+  /** Back to the queue with one attempt fewer, after a pause. */
+  | { readonly kind: "retry"; readonly pauseMs: number }
+  | { readonly kind: "fail"; readonly error: ErrorBody };
+
+/** Pause before the second attempt; four times that before the third. */
+const RETRY_PAUSE_MS = 200;
+
+/**
+ * Decide what an attempt's failure means for its job.
+ *
+ * @param hasShown whether readers have output of this attempt already
+ */
+export function judge(
+  error: unknown,
+  attempt: Attempt,
+  circumstances: { readonly hasShown: boolean; readonly maxAttempts: number },
+): Verdict {
+  if (error instanceof AttemptLost) return { kind: "lost", reason: error.reason };
+  const { hasShown, maxAttempts } = circumstances;
+  const mustNotRestart = attempt.isFragile && hasShown;
+  const isFree = error instanceof Draining || isBeforeWork(error);
+  if (isFree && !mustNotRestart) {
+    return { kind: "hand_back", isEngineFull: !(error instanceof Draining) };
+  }
+  const platformError = toPlatformError(error);
+  if (!platformError.retryable || mustNotRestart || attempt.attempts >= maxAttempts) {
+    return { kind: "fail", error: toErrorBody(platformError) };
+  }
+  return { kind: "retry", pauseMs: RETRY_PAUSE_MS * 4 ** (attempt.attempts - 1) };
+}
+
+/** Whether the engine never began on the job: it was full, or could not be reached. */
+function isBeforeWork(error: unknown): boolean {
+  return error instanceof EngineError && (error.code === "engine_full" || !error.wasSent);
+}
+
+function toPlatformError(error: unknown): PlatformError {
+  if (error instanceof PlatformError) return error;
+  if (error instanceof Draining) {
+    return new PlatformError("engine_unavailable", "the worker stopped while it generated");
+  }
+  return new PlatformError("internal", "the worker met a fault of its own");
+}
