@@ -79,8 +79,9 @@ function join(before: ChoiceDelta, next: ChoiceDelta): boolean {
   } else {
     return false;
   }
-  if (next.finish_reason !== undefined) before.finish_reason = next.finish_reason;
-  if ("stop_reason" in next) before["stop_reason"] = next["stop_reason"];
+  for (const key in next) {
+    if (key !== "delta" && key !== "text") before[key] = next[key];
+  }
   return true;
 }
 

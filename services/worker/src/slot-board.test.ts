@@ -1,0 +1,46 @@
+import { InFlightWindow } from "@headrace/engine";
+import { describe, expect, test } from "vitest";
+
+import { SlotBoard } from "./slot-board.ts";
+
+const never = new AbortController().signal;
+
+describe("SlotBoard", () => {
+  test("offers what is left of the window", async () => {
+    const board = new SlotBoard(new InFlightWindow({ maxSize: 4, initialSize: 4 }));
+    board.take();
+
+    expect(await board.whenFree(never)).toBe(3);
+  });
+
+  test("waits while the window is full, until a slot is freed", async () => {
+    const board = new SlotBoard(new InFlightWindow({ maxSize: 1 }));
+    board.take();
+    const waiting = board.whenFree(never);
+
+    board.free();
+
+    expect(await waiting).toBe(1);
+  });
+
+  test("offers nothing while the engine is to be left alone", async () => {
+    const window = new InFlightWindow({ maxSize: 4, initialSize: 4 });
+    const board = new SlotBoard(window);
+    window.onFull(performance.now(), 50);
+
+    await board.whenFree(never);
+
+    expect(performance.now()).toBeGreaterThanOrEqual(window.pausedUntilMs);
+  });
+
+  test("stops waiting when the worker stops", async () => {
+    const board = new SlotBoard(new InFlightWindow({ maxSize: 1 }));
+    board.take();
+    const controller = new AbortController();
+    const waiting = board.whenFree(controller.signal);
+
+    controller.abort();
+
+    expect(await waiting).toBe(0);
+  });
+});
