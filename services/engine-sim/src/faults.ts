@@ -95,7 +95,9 @@ export class FaultBook {
       ...requested.map((fault) => ({ fault, tally: this.#tallyOf(fault) })),
     ];
     const hits = candidates.filter(({ fault, tally }) => isHit(fault, tally, path));
-    return Object.assign({}, ...hits.map(({ fault }) => effectOf(fault)));
+    let plan: FaultPlan = {};
+    for (const { fault } of hits) plan = { ...plan, ...effectOf(fault) };
+    return plan;
   }
 
   #tallyOf(fault: Fault): Tally {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { z } from "zod";
+import type { z } from "zod";
 import { ApiError } from "./api-error.ts";
 
 /** Most bytes of a request body: room for a prompt of the longest model many times over. */
@@ -16,13 +16,11 @@ export async function readBody<Body>(
 ): Promise<Body> {
   const result = schema.safeParse(parseJson(await readText(request)));
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const count = result.error.issues.length;
-  throw new ApiError(
-    400,
-    `${count} validation error${count === 1 ? "" : "s"}:\n${z.prettifyError(result.error)}`,
-    { param: issue === undefined ? undefined : issue.path.join(".") },
-  );
+  const { issues } = result.error;
+  const faults = issues.map((issue) => `${issue.path.join(".") || "body"}: ${issue.message}`);
+  throw new ApiError(400, `${faults.length} validation error(s): ${faults.join("; ")}`, {
+    param: issues[0]?.path.join("."),
+  });
 }
 
 /** Answer with JSON. */

@@ -101,11 +101,11 @@ describe("Scheduler", () => {
     if (elder === undefined || younger === undefined) throw new Error("two sequences are needed");
     scheduler.add(elder);
     scheduler.add(younger);
-    while (scheduler.counts.preemptions === 0) step(scheduler);
+    for (let steps = 0; steps < 40 && scheduler.counts.preemptions === 0; steps++) step(scheduler);
 
     expect(elder.state).toBe("running");
     expect(younger.state).toBe("waiting");
-    while (scheduler.runningCount + scheduler.waitingCount > 0) step(scheduler);
+    for (let steps = 0; steps < 100; steps++) step(scheduler);
     expect([elder.outputIds.length, younger.outputIds.length]).toEqual([40, 40]);
   });
 
