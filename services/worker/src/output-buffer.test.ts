@@ -21,7 +21,14 @@ describe("OutputBuffer", () => {
     const role: ChoiceDelta = { index: 0, delta: { role: "assistant", content: "" } };
 
     expect(entriesOf([role], [says("Hel")], [says("lo")])).toEqual([
-      [{ index: 0, delta: { role: "assistant", content: "Hello" }, finish_reason: null }],
+      [
+        {
+          index: 0,
+          delta: { role: "assistant", content: "Hello" },
+          logprobs: null,
+          finish_reason: null,
+        },
+      ],
     ]);
   });
 
