@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { ResultBuilder } from "./result.ts";
 
 const head = { id: "chatcmpl-1", created: 7, model: "m" };
+const call = (index: number, fields: object): object => ({ index, ...fields });
 const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
 
 describe("ResultBuilder", () => {
@@ -45,7 +46,6 @@ describe("ResultBuilder", () => {
 
   test("appends logprobs and token ids, and joins tool calls by index", () => {
     const result = new ResultBuilder("/v1/chat/completions");
-    const call = (index: number, fields: object): object => ({ index, ...fields });
     result.addChoices([
       {
         index: 0,
