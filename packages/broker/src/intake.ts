@@ -55,6 +55,7 @@ export class Intake {
   readonly #report: Report;
   readonly #held = new Map<JobId, Held>();
   readonly #renewal: NodeJS.Timeout;
+  #fetches: Promise<boolean[]> = Promise.resolve([]);
   #tokens = 0;
 
   constructor(
@@ -82,18 +83,22 @@ export class Intake {
     this.#renewal = setInterval(() => void this.#renew(), RENEW_MS);
   }
 
-  /** Pull until the signal is aborted. Resolves once nothing more can start. */
+  /** Pull until the signal is aborted. Nothing starts after that. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#bull.startStalledCheckTimer();
+    const { promise: aborted, resolve } = Promise.withResolvers<boolean[]>();
+    signal.addEventListener("abort", () => resolve([]), { once: true });
     let ask = 1;
     let isQueueEmpty = false;
     while (!signal.aborted) {
       const free = await this.#slots.whenFree(signal);
       if (free === 0) return;
       const count: number = isQueueEmpty ? 1 : Math.min(ask, free, FETCH_LIMIT);
-      const fetched: boolean[] = await Promise.all(
+      this.#fetches = Promise.all(
         Array.from({ length: count }, () => this.#fetch({ block: isQueueEmpty }, signal)),
       );
+      // A wait for the queue cannot be broken off, only left behind: what it brings is handed back.
+      const fetched: boolean[] = await Promise.race([this.#fetches, aborted]);
       isQueueEmpty = fetched.includes(false);
       ask = isQueueEmpty ? 1 : ask * 2;
     }
@@ -134,6 +139,7 @@ export class Intake {
     clearInterval(this.#renewal);
     // Closing by force: we wait for our own jobs ourselves, BullMQ knows of none.
     await this.#bull.close(true);
+    await this.#fetches;
   }
 
   #take(job: JobId): Held | null {
@@ -150,18 +156,20 @@ export class Intake {
       const job = await this.#bull.getNextJob(token, { block });
       if (!job) return false;
       if (job.deferredFailure) await giveUp(job, token);
-      else await this.#claim(job, token);
+      else await this.#claim(job, token, signal);
       return true;
     } catch (error) {
+      if (signal.aborted) return false;
       this.#report(new Error("fetching a job, to be repeated", { cause: error }));
       await delay(RETRY_MS, undefined, { signal }).catch(() => {});
       return false;
     }
   }
 
-  async #claim(job: Job, token: string): Promise<void> {
+  async #claim(job: Job, token: string, signal: AbortSignal): Promise<void> {
     const id = jobIdSchema.parse(job.id);
     this.#held.set(id, { job, token, renewedAtMs: performance.now() });
+    if (signal.aborted) return this.handBack(id);
     const claimed = await insist(() => claimJob(this.#redis, id, token), this.#report);
     switch (claimed) {
       case "absent":

@@ -29,7 +29,8 @@ export class JobQueues {
    */
   async add(job: JobId, version: string, priority: number): Promise<void> {
     const queue = this.#queue(modelCodeOf(job), version);
-    await queue.add(TASK, {}, { jobId: job, priority, removeOnComplete: true, removeOnFail: true });
+    // That ended jobs are removed is said once, by the worker: said here, each job would store it.
+    await queue.add(TASK, {}, { jobId: job, priority });
   }
 
   /** Take a job out of its queue, unless a worker holds it. @returns whether it is out */

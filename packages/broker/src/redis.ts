@@ -36,12 +36,16 @@ export function connectProducer(url: string, report: Report): Redis {
 
 /** Connect for a process that holds jobs: waits through an outage and resends. */
 export function connectWorker(url: string, report: Report): Redis {
-  return connect(url, report, { commandTimeout: WORKER_TIMEOUT_MS, maxRetriesPerRequest: null });
+  return connect(url, report, {
+    commandTimeout: WORKER_TIMEOUT_MS,
+    maxRetriesPerRequest: null,
+    enableAutoPipelining: true,
+  });
 }
 
 /** Connect for blocking reads and subscriptions: commands may take as long as they take. */
 export function connectBlocking(url: string, report: Report): Redis {
-  return connect(url, report, { maxRetriesPerRequest: null });
+  return connect(url, report, { maxRetriesPerRequest: null, enableAutoPipelining: true });
 }
 
 function connect(url: string, report: Report, options: RedisOptions): Redis {
