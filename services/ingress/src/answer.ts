@@ -1,0 +1,67 @@
+import { ERRORS, PlatformError, toErrorBody, type ErrorBody } from "@headrace/contract";
+
+import type { Exchange } from "./exchange.ts";
+
+/** A refused call may be repeated after this long: the queue is back, or another process serves. */
+const RETRY_AFTER_SECONDS = "1";
+
+/** Headers of an answer beside those that all have. */
+export type Headers = Readonly<Record<string, string>>;
+
+/** Start an answer. Nothing we answer may be cached, or taken for another type than it says. */
+export function writeHead(exchange: Exchange, status: number, headers: Headers): void {
+  exchange.response.writeHead(status, {
+    "x-request-id": exchange.requestId,
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    ...headers,
+  });
+}
+
+/** Answer with a JSON body. */
+export function sendJson(
+  exchange: Exchange,
+  status: number,
+  content: { readonly body: unknown; readonly headers?: Headers },
+): void {
+  sendText(exchange, status, {
+    text: JSON.stringify(content.body),
+    headers: { "content-type": "application/json", ...content.headers },
+  });
+}
+
+/** Answer with a whole text. The headers must say its type. */
+export function sendText(
+  exchange: Exchange,
+  status: number,
+  { text, headers }: { readonly text: string; readonly headers: Headers },
+): void {
+  const length = String(Buffer.byteLength(text));
+  writeHead(exchange, status, { "content-length": length, ...headers });
+  exchange.response.end(text);
+}
+
+/** Answer with an error in OpenAI's shape. */
+export function sendError(
+  exchange: Exchange,
+  status: number,
+  { error, headers = {} }: { readonly error: ErrorBody; readonly headers?: Headers },
+): void {
+  const added: Record<string, string> = { ...headers };
+  if (status === ERRORS.queue_unavailable.status) added["retry-after"] = RETRY_AFTER_SECONDS;
+  if (status === ERRORS.api_key_invalid.status) added["www-authenticate"] = "Bearer";
+  sendJson(exchange, status, { body: { error }, headers: added });
+}
+
+/** What a caller is told of a failure: what a PlatformError says, and of anything else nothing. */
+export function toPlatformError(error: unknown): PlatformError {
+  if (error instanceof PlatformError) return error;
+  return new PlatformError("internal", "something went wrong on our side; quote the x-request-id", {
+    cause: error,
+  });
+}
+
+/** A platform error as `sendError` takes it. */
+export function toErrorAnswer(error: PlatformError): { readonly error: ErrorBody } {
+  return { error: toErrorBody(error) };
+}

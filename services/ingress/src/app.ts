@@ -1,0 +1,111 @@
+import { randomUUID } from "node:crypto";
+
+import { PlatformError } from "@headrace/contract";
+import express, { type Express, type NextFunction, type Request, type Response } from "express";
+
+import { sendError, toErrorAnswer, toPlatformError } from "./answer.ts";
+import type { Authentication } from "./authentication.ts";
+import type { Events } from "./events.ts";
+import type { Exchange, Handler, Route } from "./exchange.ts";
+
+/** A caller's own request id is taken when it can be logged and sent back without harm. */
+const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
+/** What metrics call a path that is no route: callers must not be able to make series. */
+const NO_ROUTE = "none";
+/** The tenant of a request that needs no key. */
+const NOBODY = "";
+
+/** What every request passes through. */
+export interface Gate {
+  readonly authentication: Authentication;
+  readonly events: Events;
+}
+
+/**
+ * Build the Express application that serves the routes.
+ *
+ * There is no chain of middleware: one function per route does what all requests need, once.
+ */
+export function createApp(routes: readonly Route[], gate: Gate): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("query parser", "simple");
+  app.set("case sensitive routing", true);
+  app.set("strict routing", true);
+  for (const route of routes) {
+    const pattern = route.pattern ?? route.path.replaceAll(/\{(\w+)\}/g, ":$1");
+    app.all(pattern, (request, response) =>
+      serve(openExchange(request, response, route.path), gate, (exchange) =>
+        dispatch(exchange, route, gate),
+      ),
+    );
+  }
+  app.use((request, response) =>
+    serve(openExchange(request, response, NO_ROUTE), gate, refusePath),
+  );
+  // Express tells an error handler by its four parameters. Only a path that cannot be decoded
+  // comes here: handlers' own failures are answered by `serve`.
+  app.use((_error: unknown, request: Request, response: Response, _next: NextFunction) =>
+    serve(openExchange(request, response, NO_ROUTE), gate, refusePath),
+  );
+  return app;
+}
+
+function openExchange(request: Request, response: Response, route: string): Exchange {
+  const sent = request.headers["x-request-id"];
+  const requestId =
+    typeof sent === "string" && SANE_REQUEST_ID.test(sent) ? sent : `req_${randomUUID()}`;
+  return { request, response, route, requestId, arrivedAtMs: performance.now() };
+}
+
+async function serve(
+  exchange: Exchange,
+  { events }: Gate,
+  handler: (exchange: Exchange) => Promise<void> | void,
+): Promise<void> {
+  events.requestArrived();
+  try {
+    await handler(exchange);
+  } catch (failure) {
+    const error = toPlatformError(failure);
+    events.errorAnswered(exchange, error);
+    if (exchange.response.headersSent) exchange.response.destroy();
+    else sendError(exchange, error.status, toErrorAnswer(error));
+  } finally {
+    events.requestAnswered(exchange);
+  }
+}
+
+function dispatch(
+  exchange: Exchange,
+  route: Route,
+  { authentication }: Gate,
+): Promise<void> | void {
+  const { request, response } = exchange;
+  const tenant =
+    route.isOpen === true ? NOBODY : authentication.authenticate(request.headers.authorization);
+  const handler = findHandler(route, request.method);
+  if (handler !== undefined) return handler(exchange, tenant);
+  const allowed = Object.keys(route.methods).join(", ");
+  response.setHeader("allow", allowed);
+  throw new PlatformError("method_not_allowed", `${route.path} takes ${allowed}`);
+}
+
+function findHandler({ methods, isOpen }: Route, method: string): Handler | undefined {
+  switch (method) {
+    case "GET":
+    case "POST":
+    case "DELETE":
+      return methods[method];
+    case "HEAD":
+      // Of the pages only: the head of a stream would be a stream.
+      return isOpen === true ? methods.GET : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function refusePath(): never {
+  throw new PlatformError("route_not_found", "there is no such path; see /docs");
+}

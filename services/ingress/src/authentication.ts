@@ -1,0 +1,41 @@
+import { hash, timingSafeEqual } from "node:crypto";
+
+import { PlatformError } from "@headrace/contract";
+
+/** Whose jobs a request may see. With a single key there is a single tenant. */
+export const TENANT = "default";
+
+const SCHEME = /^bearer +(\S+)$/i;
+
+/**
+ * Checks callers' keys against the one that is valid.
+ *
+ * Digests are compared, in constant time: they are of one length whatever was presented, so neither
+ * the key nor its length can be found out by timing. The key itself is not kept.
+ */
+export class Authentication {
+  readonly #digest: Buffer;
+
+  constructor(apiKey: string) {
+    this.#digest = digestOf(apiKey);
+  }
+
+  /**
+   * Tell whose request this is from its `authorization` header.
+   *
+   * @returns the tenant
+   * @throws PlatformError `api_key_invalid`, the same for no key and a wrong one
+   */
+  authenticate(authorization: string | undefined): string {
+    const presented = SCHEME.exec(authorization ?? "")?.[1] ?? "";
+    if (timingSafeEqual(digestOf(presented), this.#digest)) return TENANT;
+    throw new PlatformError(
+      "api_key_invalid",
+      "missing or wrong API key; send it as Authorization: Bearer <key>",
+    );
+  }
+}
+
+function digestOf(key: string): Buffer {
+  return hash("sha256", key, "buffer");
+}

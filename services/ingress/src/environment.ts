@@ -1,0 +1,40 @@
+import { integerVariable, LOG_LEVELS, portVariable } from "@headrace/runtime";
+import { z } from "zod";
+
+const MEBIBYTE = 1_048_576;
+const BODY_LIMIT_BYTES = 8 * MEBIBYTE;
+const LARGEST_BODY_LIMIT_BYTES = 256 * MEBIBYTE;
+const MAX_STREAMS = 10_000;
+const LARGEST_MAX_STREAMS = 1_000_000;
+/** A key that can be guessed is no key: 16 characters of a random one hold 80 bits and more. */
+const SHORTEST_KEY = 16;
+
+const peersVariable = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").map((url) => url.trim()))
+  .transform((urls) => urls.filter((url) => url !== ""))
+  .pipe(z.array(z.url({ protocol: /^https?$/, error: "expected http(s) URLs, comma-separated" })));
+
+/** The ingress' environment: one field per variable. */
+export const environmentSchema = z.object({
+  /** The one API key callers must present. */
+  HEADRACE_API_KEY: z.string().min(SHORTEST_KEY),
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
+  /** Address to listen on, for both ports. A container sets 0.0.0.0. */
+  INGRESS_HOST: z.string().default("127.0.0.1"),
+  /** The API's port; 0 lets the system choose. */
+  INGRESS_PORT: portVariable.default(8_080),
+  /** Port of `/metrics`, `/healthz` and `/readyz` for those who run it; 0 lets the system choose. */
+  INGRESS_OPERATIONS_PORT: portVariable.default(9_090),
+  /** Largest request body, in bytes. */
+  INGRESS_BODY_LIMIT_BYTES: integerVariable(1, LARGEST_BODY_LIMIT_BYTES).default(BODY_LIMIT_BYTES),
+  /** Streams, synchronous calls and long polls held open at once; more are answered 503. */
+  INGRESS_MAX_STREAMS: integerVariable(1, LARGEST_MAX_STREAMS).default(MAX_STREAMS),
+  /**
+   * URLs of other processes' metrics, comma-separated. When set, the API's port serves all of them
+   * and its own as one `/metrics` page, to loopback callers only.
+   */
+  INGRESS_METRICS_PEERS: peersVariable,
+  LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
+});

@@ -1,0 +1,162 @@
+import type { Server } from "node:http";
+
+import { IngressBroker } from "@headrace/broker";
+import { createReport, Metrics, OperationsServer, portOf, type Log } from "@headrace/runtime";
+
+import { createApp } from "./app.ts";
+import { Authentication } from "./authentication.ts";
+import { Events } from "./events.ts";
+import type { Route } from "./exchange.ts";
+import { generationRoutes } from "./generation-routes.ts";
+import { listen, namePort, stopAccepting } from "./http-server.ts";
+import { jobRoutes } from "./job-routes.ts";
+import { modelRoutes } from "./model-routes.ts";
+import { assertReady, operationsRoutes } from "./operations-routes.ts";
+import { PATIENCE, Readers, type Patience } from "./readers.ts";
+import type { Services } from "./services.ts";
+
+/** How long a starting process gives Redis before it serves without, ms. */
+const START_MS = 2_000;
+/** How long an answer's last bytes may take to leave a stopping process, ms. */
+const LAST_BYTES_MS = 1_000;
+
+export interface IngressConfig {
+  readonly host: string;
+  /** 0 lets the system choose, as for the operations port. */
+  readonly port: number;
+  readonly operationsPort: number;
+  readonly redisUrl: string;
+  readonly apiKey: string;
+  readonly bodyLimitBytes: number;
+  readonly maxStreams: number;
+  /** URLs of other processes' metrics, to be served with ours to local callers. */
+  readonly metricsPeers: readonly string[];
+  readonly log: Log;
+  readonly patience?: Partial<Patience>;
+}
+
+/** The HTTP front door: takes jobs in, hands their output out. Keeps nothing itself. */
+export class Ingress {
+  readonly #server: Server;
+  readonly #operations: OperationsServer;
+  readonly #services: Services;
+
+  private constructor(server: Server, operations: OperationsServer, services: Services) {
+    this.#server = server;
+    this.#operations = operations;
+    this.#services = services;
+  }
+
+  /**
+   * Serve. While Redis is away it serves all the same, and answers 503.
+   *
+   * @throws ConfigurationError when a port cannot be had
+   * @throws PlatformError `queue_unavailable` when Redis is there and unfit to hold jobs
+   */
+  static async start(config: IngressConfig): Promise<Ingress> {
+    const services = createServices(config);
+    try {
+      await refuseUnfit(services.broker, config.log);
+      const operations = await openOperations(config, services);
+      const server = await openServer(config, services).catch(async (error: unknown) => {
+        await operations.close();
+        throw error;
+      });
+      services.broker.startSweep((counts) => services.events.sweepPassed(counts));
+      const ingress = new Ingress(server, operations, services);
+      const { port, operationsPort } = ingress;
+      config.log.info({ host: config.host, port, operationsPort }, "listening");
+      return ingress;
+    } catch (error) {
+      await services.readers.stop();
+      await services.broker.close();
+      throw error;
+    }
+  }
+
+  get port(): number {
+    return portOf(this.#server);
+  }
+
+  get operationsPort(): number {
+    return this.#operations.port;
+  }
+
+  /**
+   * Stop: accept nothing more, send readers of jobs away to come back elsewhere, let synchronous
+   * calls finish for 10 s, then close everything.
+   */
+  async close(): Promise<void> {
+    const closed = stopAccepting(this.#server);
+    await this.#services.readers.stop();
+    // Idle connections are closed by now; those left carry an answer's last bytes.
+    const timer = setTimeout(() => this.#server.closeAllConnections(), LAST_BYTES_MS);
+    this.#server.closeIdleConnections();
+    await closed;
+    clearTimeout(timer);
+    await this.#operations.close();
+    await this.#services.broker.close();
+  }
+}
+
+function createServices(config: IngressConfig): Services {
+  const patience: Patience = { ...PATIENCE, ...config.patience };
+  const metrics = new Metrics("ingress");
+  const readers = new Readers(config.maxStreams, patience);
+  metrics.gauge("headrace_open_streams", "Connections held open for a job", () => readers.count);
+  return {
+    broker: new IngressBroker({ redisUrl: config.redisUrl, report: createReport(config.log) }),
+    readers,
+    events: new Events(metrics, config.log),
+    metrics,
+    patience,
+    bodyLimitBytes: config.bodyLimitBytes,
+  };
+}
+
+/** Be sure that a Redis that answers can be trusted with jobs; one that is away may come yet. */
+async function refuseUnfit(broker: IngressBroker, log: Log): Promise<void> {
+  try {
+    await broker.assertReady(START_MS);
+  } catch (error) {
+    if (await answers(broker)) await broker.assertReady(START_MS);
+    else log.warn({ error }, "Redis is away; serving 503 until it comes");
+  }
+}
+
+async function answers(broker: IngressBroker): Promise<boolean> {
+  try {
+    await broker.ping();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function openOperations(config: IngressConfig, services: Services): Promise<OperationsServer> {
+  const { host, operationsPort: port } = config;
+  return namePort(
+    { host, port, variable: "INGRESS_OPERATIONS_PORT" },
+    OperationsServer.listen({
+      host,
+      port,
+      metrics: services.metrics,
+      assertReady: () => assertReady(services),
+    }),
+  );
+}
+
+function openServer(config: IngressConfig, services: Services): Promise<Server> {
+  const gate = { authentication: new Authentication(config.apiKey), events: services.events };
+  return listen(config, createApp(allRoutes(services, config.metricsPeers), gate));
+}
+
+/** Every route, the busiest first: Express tries them in turn. */
+export function allRoutes(services: Services, metricsPeers: readonly string[]): Route[] {
+  return [
+    ...jobRoutes(services),
+    ...generationRoutes(services),
+    ...modelRoutes(services),
+    ...operationsRoutes(services, metricsPeers),
+  ];
+}

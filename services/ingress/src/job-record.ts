@@ -1,0 +1,20 @@
+import type { JobRecord } from "@headrace/broker";
+import { findJobId, PlatformError } from "@headrace/contract";
+
+import { pathParameter, type Exchange } from "./exchange.ts";
+import type { Services } from "./services.ts";
+
+/**
+ * Find the job that the path names.
+ *
+ * @throws PlatformError `job_not_found` for what is no id, an unknown job, and another tenant's
+ */
+export async function findRecord(
+  { broker }: Services,
+  exchange: Exchange,
+  tenant: string,
+): Promise<JobRecord> {
+  const job = findJobId(pathParameter(exchange, "id"));
+  if (job === null) throw new PlatformError("job_not_found", "there is no such job");
+  return broker.getJob(tenant, job);
+}

@@ -1,0 +1,123 @@
+import type { JobRecord, Standing } from "@headrace/broker";
+import {
+  ERRORS,
+  isTerminal,
+  PlatformError,
+  toErrorBody,
+  type ErrorBody,
+  type ErrorCode,
+  type Job,
+  type JobEnd,
+  type TerminalStatus,
+} from "@headrace/contract";
+
+import type { JobForm } from "./submission-form.ts";
+
+/** How long the ledger keeps what was to be deleted on delivery and was not delivered, ms. */
+const UNDELIVERED_MS = 300_000;
+
+/** What is known of a job beside its record. */
+export interface JobDetails {
+  /** Null unless the job waits in the queue. */
+  readonly standing: Standing | null;
+  /** The engine-shaped response; null unless it completed and was asked for. */
+  readonly result: Readonly<Record<string, unknown>> | null;
+}
+
+/** Show a job the way the API does. */
+export function toJob(record: JobRecord, { standing, result }: JobDetails): Job {
+  const { end, spec } = record;
+  const endedAtMs = end?.at.ended ?? null;
+  return {
+    ...describe(record.id, spec, standing),
+    status: record.status,
+    created_at: toSeconds(record.acceptedAtMs),
+    started_at: record.firstClaimedAtMs === null ? null : toSeconds(record.firstClaimedAtMs),
+    ended_at: endedAtMs === null ? null : toSeconds(endedAtMs),
+    deadline_at: toSeconds(record.deadlineAtMs),
+    expires_at:
+      endedAtMs === null ? null : toSeconds(endedAtMs + (record.retentionMs || UNDELIVERED_MS)),
+    attempts: record.attempts,
+    result,
+    error: end !== null && isTerminal(record.status) ? findError(record.status, end) : null,
+    usage: end?.outcome.usage ?? null,
+  };
+}
+
+/** Show a job that has just been accepted, without reading back what was just written. */
+export function toNewJob(id: string, form: JobForm, standing: Standing | null): Job {
+  const nowMs = Date.now();
+  return {
+    ...describe(id, form.spec, standing),
+    status: "queued",
+    created_at: toSeconds(nowMs),
+    started_at: null,
+    ended_at: null,
+    deadline_at: toSeconds(nowMs + form.deadlineMs),
+    expires_at: null,
+    attempts: 0,
+    result: null,
+    error: null,
+    usage: null,
+  };
+}
+
+type Described =
+  | "status"
+  | "created_at"
+  | "started_at"
+  | "ended_at"
+  | "deadline_at"
+  | "expires_at"
+  | "attempts"
+  | "result"
+  | "error"
+  | "usage";
+
+function describe(
+  id: string,
+  spec: JobForm["spec"],
+  standing: Standing | null,
+): Omit<Job, Described> {
+  return {
+    id,
+    object: "job",
+    endpoint: spec.endpoint,
+    model: spec.request.model,
+    priority: spec.priority,
+    on_retry: spec.on_retry,
+    metadata: spec.metadata,
+    waiting_reason: standing?.reason ?? null,
+    queue_position: standing?.ahead ?? null,
+    eta_seconds: standing?.etaSeconds ?? null,
+    // Paths, not whole URLs: only the caller knows by which name and scheme it reaches us.
+    status_url: `/v1/jobs/${id}`,
+    events_url: `/v1/jobs/${id}/events`,
+    cancel_url: `/v1/jobs/${id}/cancel`,
+  };
+}
+
+/** Why the ledger itself ended a job: it keeps the code, the words are ours. */
+const REASONS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  deadline_exceeded: "the job had not started by its deadline; nothing was generated",
+  worker_crashed: "the workers that held the job died; it may be what kills them",
+};
+
+/** Tell what went wrong with a job that has ended. @returns null when nothing did */
+export function findError(status: TerminalStatus, { outcome }: JobEnd): ErrorBody | null {
+  if (status !== "failed" && status !== "expired") return null;
+  const { error } = outcome;
+  if (typeof error === "object") return error;
+  const code = isErrorCode(error) ? error : "engine_failed";
+  const message = REASONS[code] ?? "the job failed";
+  return toErrorBody(new PlatformError(code, message));
+}
+
+function isErrorCode(code: string | undefined): code is ErrorCode {
+  return code !== undefined && Object.hasOwn(ERRORS, code);
+}
+
+/** Milliseconds as the API shows instants: seconds, to the millisecond. */
+function toSeconds(ms: number): number {
+  return Math.round(ms) / 1_000;
+}

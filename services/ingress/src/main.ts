@@ -1,0 +1,23 @@
+import { createLog, readEnvironment, runService, whenAborted } from "@headrace/runtime";
+
+import { environmentSchema } from "./environment.ts";
+import { Ingress } from "./ingress.ts";
+
+const NAME = "ingress";
+
+await runService(createLog(NAME, "info"), async (signal) => {
+  const environment = readEnvironment(environmentSchema);
+  const ingress = await Ingress.start({
+    host: environment.INGRESS_HOST,
+    port: environment.INGRESS_PORT,
+    operationsPort: environment.INGRESS_OPERATIONS_PORT,
+    redisUrl: environment.REDIS_URL,
+    apiKey: environment.HEADRACE_API_KEY,
+    bodyLimitBytes: environment.INGRESS_BODY_LIMIT_BYTES,
+    maxStreams: environment.INGRESS_MAX_STREAMS,
+    metricsPeers: environment.INGRESS_METRICS_PEERS,
+    log: createLog(NAME, environment.LOG_LEVEL),
+  });
+  await whenAborted(signal);
+  await ingress.close();
+});

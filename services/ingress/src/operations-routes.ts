@@ -1,0 +1,77 @@
+import { PlatformError } from "@headrace/contract";
+
+import { sendJson, sendText } from "./answer.ts";
+import type { Exchange, Route } from "./exchange.ts";
+import { mergedMetrics } from "./metrics-page.ts";
+import type { Services } from "./services.ts";
+
+/** How long `/readyz` gives Redis to answer, ms: probes wait a second or two. */
+const READY_MS = 1_000;
+
+/** What those who run the process ask it. */
+export function operationsRoutes(services: Services, metricsPeers: readonly string[]): Route[] {
+  const routes: Route[] = [
+    {
+      path: "/healthz",
+      isOpen: true,
+      methods: { GET: (exchange) => sendJson(exchange, 200, { body: { status: "ok" } }) },
+    },
+    {
+      path: "/readyz",
+      isOpen: true,
+      methods: { GET: (exchange) => answerReady(services, exchange) },
+    },
+  ];
+  if (metricsPeers.length === 0) return routes;
+  const GET = (exchange: Exchange): Promise<void> =>
+    answerMetrics(services, exchange, metricsPeers);
+  return [...routes, { path: "/metrics", isOpen: true, methods: { GET } }];
+}
+
+/**
+ * Tell whether the process can take jobs in.
+ *
+ * @throws PlatformError `queue_unavailable` when Redis is away, silent or unfit, or the process stops
+ */
+export async function assertReady({ broker, readers }: Services): Promise<void> {
+  if (readers.isStopping) throw new PlatformError("queue_unavailable", "this server is stopping");
+  try {
+    await broker.assertReady(READY_MS);
+  } catch (error) {
+    if (error instanceof PlatformError) throw error;
+    throw new PlatformError("queue_unavailable", "Redis does not answer", { cause: error });
+  }
+}
+
+async function answerReady(services: Services, exchange: Exchange): Promise<void> {
+  try {
+    await assertReady(services);
+  } catch (error) {
+    // The operator's port says what is wrong; strangers need not know where our Redis is.
+    throw new PlatformError("queue_unavailable", "not ready to take jobs in", { cause: error });
+  }
+  sendJson(exchange, 200, { body: { status: "ready" } });
+}
+
+async function answerMetrics(
+  { metrics }: Services,
+  exchange: Exchange,
+  peers: readonly string[],
+): Promise<void> {
+  if (!isLocal(exchange)) {
+    throw new PlatformError("route_not_found", "there is no such path; see /docs");
+  }
+  sendText(exchange, 200, {
+    text: await mergedMetrics(await metrics.text(), peers),
+    headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+  });
+}
+
+const LOOPBACK = /^(::ffff:)?127\.|^::1$/;
+
+/** Whether the caller is on this machine itself, and not behind a proxy that is. */
+function isLocal({ request }: Exchange): boolean {
+  const { headers } = request;
+  const isForwarded = headers["x-forwarded-for"] ?? headers["forwarded"] ?? headers["via"];
+  return isForwarded === undefined && LOOPBACK.test(request.socket.remoteAddress ?? "");
+}

@@ -1,0 +1,50 @@
+import { cursorSchema, jobIdSchema, jobStatusSchema, PlatformError } from "@headrace/contract";
+import { z } from "zod";
+
+/** Longest that a caller may have an answer held back: load balancers give up at 60 s. */
+export const LONGEST_WAIT_SECONDS = 60;
+const DEFAULT_PAGE = 20;
+const LARGEST_PAGE = 100;
+const LONGEST_MODEL_NAME = 256;
+
+const wholeNumber = z
+  .string()
+  .regex(/^\d{1,9}$/, "expected a whole number")
+  .transform(Number);
+
+/** Query of `GET /v1/jobs/{id}`. */
+export const readQuerySchema = z.strictObject({
+  wait: wholeNumber.pipe(z.number().max(LONGEST_WAIT_SECONDS)).optional(),
+});
+
+/** Query of `GET /v1/jobs`. */
+export const listQuerySchema = z.strictObject({
+  status: jobStatusSchema.optional(),
+  model: z.string().min(1).max(LONGEST_MODEL_NAME).optional(),
+  limit: wholeNumber.pipe(z.number().min(1).max(LARGEST_PAGE)).default(DEFAULT_PAGE),
+  after: jobIdSchema.optional(),
+});
+
+/** Query of `GET /v1/jobs/{id}/events`. */
+export const eventsQuerySchema = z.strictObject({ starting_after: cursorSchema.optional() });
+
+/** RFC 7240's `wait`, alone or among other preferences. */
+const PREFER_WAIT = /(?:^|[,;]) *wait *(?:= *"?([^",; ]*)"?)? *(?:$|[,;])/i;
+
+/**
+ * Read how long a caller prefers to wait from its `Prefer` header; other preferences are not ours.
+ *
+ * @returns seconds, at most 60; null when it prefers not to wait. `wait` alone means as long as may be
+ * @throws PlatformError `request_invalid` when it is no whole number of seconds
+ */
+export function readPreferredWait(prefer: string | undefined): number | null {
+  const found = PREFER_WAIT.exec(prefer ?? "");
+  if (found === null) return null;
+  const parsed = wholeNumber.safeParse(found[1] ?? String(LONGEST_WAIT_SECONDS));
+  if (!parsed.success) {
+    throw new PlatformError("request_invalid", "Prefer: expected wait=<whole seconds>", {
+      param: "Prefer",
+    });
+  }
+  return Math.min(parsed.data, LONGEST_WAIT_SECONDS);
+}

@@ -1,0 +1,103 @@
+import { PlatformError } from "@headrace/contract";
+
+/** How long things that hold a connection open may take. Tests shorten them. */
+export interface Patience {
+  /** A stream on which nothing was sent for this long gets a comment, ms. */
+  readonly heartbeatMs: number;
+  /** A reader that takes nothing for this long is disconnected, ms. */
+  readonly drainMs: number;
+  /** How long synchronous calls may go on once the process is told to stop, ms. */
+  readonly graceMs: number;
+}
+
+/** Heartbeats beat the 60 s after which load balancers give an idle connection up. */
+export const PATIENCE: Patience = { heartbeatMs: 15_000, drainMs: 30_000, graceMs: 10_000 };
+
+/** How long those aborted may take to cancel their jobs, ms. */
+const ABORT_MS = 2_000;
+/** Longest that a heartbeat is late. */
+const LONGEST_TICK_MS = 1_000;
+
+/** Whoever holds a connection open until something happens to a job. */
+export interface Reading {
+  /** Look whether something is due. Called every second or oftener. */
+  readonly tick: (nowMs: number) => void;
+  /** The process stops: end if the caller can come back for the rest. */
+  readonly leave: () => void;
+  /** The process stops now. */
+  readonly abort: () => void;
+}
+
+/**
+ * All that hold connections open, so that there is a limit to them, one timer for all, and an
+ * orderly end.
+ */
+export class Readers {
+  readonly #limit: number;
+  readonly #graceMs: number;
+  readonly #readings = new Set<Reading>();
+  readonly #ticker: NodeJS.Timeout;
+  #isStopping = false;
+  #onEmpty: () => void = () => {};
+
+  constructor(limit: number, { heartbeatMs, graceMs }: Patience) {
+    this.#limit = limit;
+    this.#graceMs = graceMs;
+    this.#ticker = setInterval(
+      () => {
+        const nowMs = performance.now();
+        for (const reading of this.#readings) reading.tick(nowMs);
+      },
+      Math.min(LONGEST_TICK_MS, heartbeatMs / 4),
+    );
+  }
+
+  get count(): number {
+    return this.#readings.size;
+  }
+
+  get isStopping(): boolean {
+    return this.#isStopping;
+  }
+
+  /** @throws PlatformError `queue_unavailable` when there are too many, or the process stops */
+  enter(reading: Reading): void {
+    if (this.#isStopping) throw stopping();
+    if (this.#readings.size >= this.#limit) {
+      throw new PlatformError(
+        "queue_unavailable",
+        `this server holds ${this.#limit} connections open, which is its limit`,
+      );
+    }
+    this.#readings.add(reading);
+  }
+
+  exit(reading: Reading): void {
+    this.#readings.delete(reading);
+    if (this.#readings.size === 0) this.#onEmpty();
+  }
+
+  /** Let everybody leave; abort those that have not after the grace. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    for (const reading of this.#readings) reading.leave();
+    await this.#empty(this.#graceMs);
+    for (const reading of this.#readings) reading.abort();
+    await this.#empty(ABORT_MS);
+    clearInterval(this.#ticker);
+  }
+
+  async #empty(withinMs: number): Promise<void> {
+    if (this.#readings.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onEmpty = resolve;
+    const timer = setTimeout(resolve, withinMs);
+    await promise;
+    clearTimeout(timer);
+  }
+}
+
+/** What a caller is told whom a stopping process leaves: nothing was kept, another serves. */
+export function stopping(): PlatformError {
+  return new PlatformError("queue_unavailable", "this server is stopping; try again");
+}

@@ -1,0 +1,105 @@
+import { isUtf8 } from "node:buffer";
+import type { IncomingMessage } from "node:http";
+
+import { PlatformError } from "@headrace/contract";
+
+import { assertShallow, findForbiddenKey } from "./json-structure.ts";
+
+/** `application/json`, in UTF-8 if it says: the only encoding JSON has (RFC 8259, 8.1). */
+const JSON_TYPE = /^application\/json *(; *charset="?utf-?8"? *)?$/i;
+/** A caller that sends this many times the limit is not going to read the answer. */
+const PATIENCE_FACTOR = 8;
+
+/**
+ * Read a request's JSON body.
+ *
+ * A body over the limit is refused as soon as that is known, and what still comes is dropped, so
+ * that the caller can read why. The server's request timeout bounds the whole.
+ *
+ * @throws PlatformError `media_type_unsupported`, `request_too_large`, or `request_invalid` for
+ *   what is not JSON, nests too deeply, or has a `__proto__` key
+ */
+export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
+  assertReadable(request);
+  const bytes = await readBytes(request, limitBytes);
+  if (bytes.length === 0) throw invalid("the body is empty; expected a JSON object");
+  if (!isUtf8(bytes)) throw invalid("the body is not valid UTF-8");
+  assertShallow(bytes);
+  const body = parse(bytes.toString());
+  const forbidden = findForbiddenKey(bytes, body);
+  if (forbidden !== null) {
+    throw new PlatformError("request_invalid", `${forbidden}: this name is not allowed`, {
+      param: forbidden,
+    });
+  }
+  return body;
+}
+
+function assertReadable({ headers }: IncomingMessage): void {
+  const encoding = headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    throw new PlatformError(
+      "media_type_unsupported",
+      "compressed bodies are not accepted; send the JSON as it is",
+    );
+  }
+  if (!JSON_TYPE.test(headers["content-type"] ?? "")) {
+    throw new PlatformError(
+      "media_type_unsupported",
+      "expected the header content-type: application/json",
+    );
+  }
+}
+
+async function readBytes(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  if (Number(request.headers["content-length"] ?? 0) > limitBytes) {
+    dropRest(request, limitBytes * PATIENCE_FACTOR);
+    throw tooLarge(limitBytes);
+  }
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  const onData = (chunk: Buffer): void => {
+    sizeBytes += chunk.length;
+    chunks.push(chunk);
+    if (sizeBytes <= limitBytes) return;
+    chunks.length = 0;
+    request.off("data", onData);
+    dropRest(request, limitBytes * PATIENCE_FACTOR);
+    reject(tooLarge(limitBytes));
+  };
+  request.on("data", onData);
+  request.once("end", () => {
+    const [only] = chunks;
+    resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, sizeBytes));
+  });
+  // Nobody is left to read this.
+  request.once("close", () => reject(invalid("the body broke off")));
+  return promise;
+}
+
+function dropRest(request: IncomingMessage, mostBytes: number): void {
+  let droppedBytes = 0;
+  request.on("data", (chunk: Buffer) => {
+    droppedBytes += chunk.length;
+    if (droppedBytes > mostBytes) request.destroy();
+  });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // The parser's own message quotes the body.
+    const place = /at position \d+/.exec(error instanceof Error ? error.message : "");
+    throw invalid(place ? `the body is not valid JSON ${place[0]}` : "the body is not valid JSON");
+  }
+}
+
+function tooLarge(limitBytes: number): PlatformError {
+  return new PlatformError("request_too_large", `the body is over ${limitBytes} bytes`);
+}
+
+function invalid(message: string): PlatformError {
+  return new PlatformError("request_invalid", message);
+}

@@ -1,0 +1,15 @@
+import type { IngressBroker } from "@headrace/broker";
+import type { Metrics } from "@headrace/runtime";
+
+import type { Events } from "./events.ts";
+import type { Patience, Readers } from "./readers.ts";
+
+/** What the routes work with. */
+export interface Services {
+  readonly broker: IngressBroker;
+  readonly readers: Readers;
+  readonly events: Events;
+  readonly metrics: Metrics;
+  readonly patience: Patience;
+  readonly bodyLimitBytes: number;
+}

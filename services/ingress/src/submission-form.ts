@@ -1,0 +1,162 @@
+import type { IngressBroker, KnownModel, Submission } from "@headrace/broker";
+import {
+  deadlineSecondsSchema,
+  PlatformError,
+  prioritySchema,
+  REQUEST_SCHEMAS,
+  submitSchema,
+  type Endpoint,
+  type EngineRequest,
+} from "@headrace/contract";
+import { z } from "zod";
+
+import type { Exchange } from "./exchange.ts";
+import { validate } from "./validation.ts";
+
+/** What a job gets whose caller did not say; the durations are seconds. */
+export const DEFAULTS = {
+  jobDeadlineSeconds: 3_600,
+  synchronousDeadlineSeconds: 60,
+  jobRetentionSeconds: 24 * 3_600,
+  /** Long enough to look into what a call came to; its caller has the answer already. */
+  synchronousRetentionSeconds: 600,
+  jobPriority: "standard",
+  synchronousPriority: "interactive",
+} as const;
+
+/** Where the fields of the engine's request stand in the body of `POST /v1/jobs`. */
+const REQUEST_FIELD = "request";
+
+/** Longest `Idempotency-Key`, as Stripe bounds it. */
+export const LONGEST_KEY = 255;
+
+export const DEADLINE_HEADER = "x-headrace-deadline-seconds";
+export const PRIORITY_HEADER = "x-headrace-priority";
+
+const deadlineHeaderSchema = z
+  .string()
+  .regex(/^\d{1,9}(\.\d{1,9})?$/, "expected a number of seconds")
+  .transform(Number)
+  .pipe(deadlineSecondsSchema);
+
+/** Each endpoint's schema, as far as it matters here: what comes out names a model. */
+const requestSchemas: Readonly<Record<Endpoint, z.ZodType<EngineRequest>>> = REQUEST_SCHEMAS;
+
+const idempotencyKeySchema = z.string().min(1).max(LONGEST_KEY);
+
+/** A job as its caller wants it. What is left to say is how long admitting it took. */
+export type JobForm = Omit<Submission, "spec" | "attachedTo"> & {
+  readonly spec: Omit<Submission["spec"], "admit_ms">;
+};
+
+/** A call as its caller wants it answered. */
+export interface CallForm {
+  readonly form: JobForm;
+  readonly isStreamed: boolean;
+  /** The caller wants token counts at the end of the stream. */
+  readonly includesUsage: boolean;
+}
+
+/** Put the time that admitting took into the form. */
+export function sign<Form extends JobForm>(
+  form: Form,
+  { arrivedAtMs }: Exchange,
+): Form & { spec: Submission["spec"] } {
+  return { ...form, spec: { ...form.spec, admit_ms: performance.now() - arrivedAtMs } };
+}
+
+/**
+ * Read the body of `POST /v1/jobs`.
+ *
+ * @throws PlatformError `request_invalid` naming the field, `model_not_found`
+ */
+export async function readJobForm(
+  broker: IngressBroker,
+  tenant: string,
+  { body, idempotencyKey }: { readonly body: unknown; readonly idempotencyKey: unknown },
+): Promise<JobForm> {
+  const submit = validate(submitSchema, body);
+  validate(requestSchemas[submit.endpoint], submit.request, REQUEST_FIELD);
+  const key =
+    idempotencyKey === undefined
+      ? null
+      : validate(idempotencyKeySchema, idempotencyKey, "Idempotency-Key");
+  return {
+    spec: {
+      tenant,
+      endpoint: submit.endpoint,
+      priority: submit.priority ?? DEFAULTS.jobPriority,
+      on_retry: submit.on_retry ?? "continue",
+      metadata: submit.metadata ?? {},
+      request: submit.request,
+    },
+    model: await findModel(broker, submit.request, `${REQUEST_FIELD}.model`),
+    deadlineMs: toMs(submit.deadline_seconds ?? DEFAULTS.jobDeadlineSeconds),
+    retentionMs: toMs(submit.retention_seconds ?? DEFAULTS.jobRetentionSeconds),
+    idempotencyKey: key,
+  };
+}
+
+/**
+ * Read the body of one of the engine's own endpoints.
+ *
+ * @throws PlatformError `request_invalid` naming the field, `model_not_found`
+ */
+export async function readCallForm(
+  broker: IngressBroker,
+  place: { readonly tenant: string; readonly endpoint: Endpoint },
+  {
+    body,
+    headers,
+  }: { readonly body: unknown; readonly headers: Readonly<Record<string, unknown>> },
+): Promise<CallForm> {
+  const request = validate(requestSchemas[place.endpoint], body);
+  const isStreamed = place.endpoint !== "/v1/embeddings" && request["stream"] === true;
+  const deadline = headers[DEADLINE_HEADER];
+  const priority = headers[PRIORITY_HEADER];
+  const form: JobForm = {
+    spec: {
+      ...place,
+      priority:
+        priority === undefined
+          ? DEFAULTS.synchronousPriority
+          : validate(prioritySchema, priority, PRIORITY_HEADER),
+      // What an OpenAI client has been streamed cannot be taken back.
+      on_retry: isStreamed ? "fail" : "continue",
+      metadata: {},
+      request,
+    },
+    model: await findModel(broker, request, "model"),
+    deadlineMs: toMs(
+      deadline === undefined
+        ? DEFAULTS.synchronousDeadlineSeconds
+        : validate(deadlineHeaderSchema, deadline, DEADLINE_HEADER),
+    ),
+    retentionMs: toMs(DEFAULTS.synchronousRetentionSeconds),
+    idempotencyKey: null,
+  };
+  return { form, isStreamed, includesUsage: wantsUsage(request) };
+}
+
+const usageOptionSchema = z.looseObject({ include_usage: z.literal(true) });
+
+function wantsUsage(request: EngineRequest): boolean {
+  return usageOptionSchema.safeParse(request["stream_options"]).success;
+}
+
+async function findModel(
+  broker: IngressBroker,
+  { model }: EngineRequest,
+  param: string,
+): Promise<KnownModel> {
+  try {
+    return await broker.getModel(model);
+  } catch (error) {
+    if (!(error instanceof PlatformError) || error.code !== "model_not_found") throw error;
+    throw new PlatformError(error.code, error.message, { param, cause: error });
+  }
+}
+
+function toMs(seconds: number): number {
+  return Math.round(seconds * 1_000);
+}

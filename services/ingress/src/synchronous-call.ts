@@ -1,0 +1,137 @@
+import {
+  isTerminalEntry,
+  type Follower,
+  type LogEntry,
+  type Reader,
+  type Submission,
+} from "@headrace/broker";
+import { PlatformError, type JobId, type TerminalStatus } from "@headrace/contract";
+
+import type { Exchange } from "./exchange.ts";
+import { stopping, type Reading } from "./readers.ts";
+import type { Services } from "./services.ts";
+
+/** Tells the caller of a synchronous call which job it became. */
+export const JOB_HEADER = "x-headrace-job-id";
+
+/** What a synchronous call's caller gets, and how. */
+export interface Delivery {
+  /** Learn the job's id, before anything else. */
+  readonly begin: (job: JobId, onRoom: () => void) => void;
+  /** Take an entry that does not end the job. @returns whether there is room for the next */
+  readonly take: (entry: LogEntry) => boolean;
+  /** The job has ended. The answer must end with that. */
+  readonly end: (status: TerminalStatus, entry: LogEntry) => void;
+  /** There will be no end. The answer must end with that. */
+  readonly fail: (error: PlatformError) => void;
+  readonly tick: (nowMs: number) => void;
+}
+
+/**
+ * A call of one of the engine's own endpoints: a job that lives as long as its caller stays.
+ *
+ * The caller is attached to the job before the job is accepted. One that hangs up cancels it.
+ */
+export class SynchronousCall implements Reader, Reading {
+  readonly #services: Services;
+  readonly #exchange: Exchange;
+  readonly #delivery: Delivery;
+  readonly #closed = Promise.withResolvers<void>();
+  #job: JobId | null = null;
+  #follower: Follower | null = null;
+  /** Output that came before the submit's own answer. The follower is paused by it: one at most. */
+  #early: LogEntry | null = null;
+  #isOver = false;
+
+  constructor(services: Services, exchange: Exchange, delivery: Delivery) {
+    this.#services = services;
+    this.#exchange = exchange;
+    this.#delivery = delivery;
+    exchange.response.once("close", this.#closed.resolve);
+  }
+
+  /** Submit the job and deliver what it comes to. Resolves when the connection is done with it. */
+  async run(submission: Omit<Submission, "attachedTo" | "idempotencyKey">): Promise<void> {
+    const { broker, readers } = this.#services;
+    readers.enter(this);
+    try {
+      const { id, follower } = await broker.submitAndFollow(submission, this);
+      this.#job = id;
+      this.#follower = follower;
+      this.#delivery.begin(id, () => follower.resume());
+      this.#releaseEarly(follower);
+      await this.#closed.promise;
+      if (!this.#isOver) await this.#hangUp(id);
+    } finally {
+      this.#follower?.close();
+      readers.exit(this);
+    }
+  }
+
+  readonly onEntry = (entry: LogEntry): boolean => {
+    if (this.#job === null && !isIdle(entry)) {
+      this.#early = entry;
+      return false;
+    }
+    return this.#deliver(entry);
+  };
+
+  readonly onGone = (): void =>
+    this.#fail(new PlatformError("job_not_found", "the job was deleted"));
+
+  readonly tick = (nowMs: number): void => {
+    if (this.#job !== null && !this.#isOver) this.#delivery.tick(nowMs);
+  };
+
+  /** The caller cannot come back for the rest, so it gets the grace to have it all. */
+  readonly leave = (): void => {};
+
+  readonly abort = (): void => {
+    if (this.#isOver || this.#job === null) {
+      this.#exchange.response.destroy();
+      return;
+    }
+    // What is not over when the connection closes is hung up on: the job is cancelled.
+    this.#delivery.fail(stopping());
+    this.#follower?.close();
+  };
+
+  #deliver(entry: LogEntry): boolean {
+    try {
+      if (!isTerminalEntry(entry.type)) return this.#delivery.take(entry);
+      this.#isOver = true;
+      this.#services.events.generationEnded(this.#exchange);
+      this.#delivery.end(entry.type, entry);
+    } catch (error) {
+      if (this.#job !== null) this.#services.events.entryUnreadable(this.#job, error);
+      this.#fail(new PlatformError("internal", "the job's output cannot be read"));
+    }
+    return true;
+  }
+
+  #fail(error: PlatformError): void {
+    this.#isOver = true;
+    this.#delivery.fail(error);
+  }
+
+  #releaseEarly(follower: Follower): void {
+    const entry = this.#early;
+    this.#early = null;
+    if (entry !== null && this.#deliver(entry)) follower.resume();
+  }
+
+  async #hangUp(job: JobId): Promise<void> {
+    const { broker, events } = this.#services;
+    this.#follower?.close();
+    try {
+      await broker.hangUp(job);
+    } catch (error) {
+      events.hangUpFailed(job, error);
+    }
+  }
+}
+
+/** Whether an entry brings nothing to deliver: an attempt that takes nothing back. */
+function isIdle({ type, data }: LogEntry): boolean {
+  return type === "attempt" && data.includes('"reset":false');
+}

@@ -1,0 +1,40 @@
+import { redisTest } from "@headrace/testkit";
+
+import { Ingress, type IngressConfig } from "../ingress.ts";
+import { TestClient } from "./client.ts";
+import { LogRecorder } from "./log-recorder.ts";
+import { SimulatedWorker } from "./simulated-worker.ts";
+
+export const API_KEY = "hr_test_0123456789abcdef";
+
+/** What the tests of the whole service start with. */
+export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
+  return {
+    host: "127.0.0.1",
+    port: 0,
+    operationsPort: 0,
+    redisUrl,
+    apiKey: API_KEY,
+    bodyLimitBytes: 262_144,
+    maxStreams: 100,
+    metricsPeers: [],
+    log: logs,
+    patience: { heartbeatMs: 200, drainMs: 400, graceMs: 400 },
+  };
+}
+
+/** A vitest `test` with the real service on a free port, a worker, and a client that has the key. */
+export const ingressTest = redisTest
+  .extend("logs", async ({}) => new LogRecorder())
+  .extend("worker", async ({ redisServer, redis }, { onCleanup }) => {
+    await redis.ping();
+    const worker = await SimulatedWorker.start(redisServer.url);
+    onCleanup(() => worker.close());
+    return worker;
+  })
+  .extend("ingress", async ({ redisServer, worker: _registered, logs }, { onCleanup }) => {
+    const ingress = await Ingress.start(testConfig(redisServer.url, logs));
+    onCleanup(() => ingress.close());
+    return ingress;
+  })
+  .extend("client", async ({ ingress }) => new TestClient(ingress.port, API_KEY));
