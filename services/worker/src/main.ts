@@ -9,11 +9,12 @@ import {
 import { environmentSchema } from "./config.ts";
 import { Worker } from "./worker.ts";
 
-const config = readEnvironment(environmentSchema);
-const log = createLog("worker", config.LOG_LEVEL);
+const NAME = "worker";
 
-await runService(log, async (signal) => {
-  const metrics = new Metrics("worker");
+await runService(createLog(NAME, "info"), async (signal) => {
+  const config = readEnvironment(environmentSchema);
+  const log = createLog(NAME, config.LOG_LEVEL);
+  const metrics = new Metrics(NAME);
   const worker = new Worker(config, log, metrics);
   const operations = await OperationsServer.listen({
     host: config.WORKER_OPERATIONS_HOST,
