@@ -1,0 +1,10 @@
+export { HeadraceError, type HeadraceErrorFields } from "./error.ts";
+export { Headrace, type CallOptions, type HeadraceOptions, type JobQuery } from "./headrace.ts";
+export {
+  isTerminalEvent,
+  type FeedOptions,
+  type JobEventItem,
+  type TerminalEvent,
+} from "./job-feed.ts";
+export { TextFold, type TextPiece } from "./text-fold.ts";
+export { type Timing } from "./timing.ts";
