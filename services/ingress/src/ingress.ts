@@ -12,6 +12,8 @@ import { listen, namePort, stopAccepting } from "./http-server.ts";
 import { jobRoutes } from "./job-routes.ts";
 import { modelRoutes } from "./model-routes.ts";
 import { assertReady, operationsRoutes } from "./operations-routes.ts";
+import { allOperations, describeApi } from "./reference/document.ts";
+import { referenceRoutes } from "./reference-routes.ts";
 import { PATIENCE, Readers, type Patience } from "./readers.ts";
 import type { Services } from "./services.ts";
 
@@ -148,15 +150,20 @@ function openOperations(config: IngressConfig, services: Services): Promise<Oper
 
 function openServer(config: IngressConfig, services: Services): Promise<Server> {
   const gate = { authentication: new Authentication(config.apiKey), events: services.events };
-  return listen(config, createApp(allRoutes(services, config.metricsPeers), gate));
+  return listen(config, createApp(allRoutes(services, config), gate));
 }
 
 /** Every route, the busiest first: Express tries them in turn. */
-export function allRoutes(services: Services, metricsPeers: readonly string[]): Route[] {
+function allRoutes(services: Services, config: IngressConfig): Route[] {
+  const operations = allOperations({ hasMetrics: config.metricsPeers.length > 0 });
+  for (const { path, replies } of operations) {
+    for (const status of Object.keys(replies)) services.events.expectAnswer(path, status);
+  }
   return [
     ...jobRoutes(services),
     ...generationRoutes(services),
     ...modelRoutes(services),
-    ...operationsRoutes(services, metricsPeers),
+    ...operationsRoutes(services, config.metricsPeers),
+    ...referenceRoutes(describeApi(operations, config.bodyLimitBytes)),
   ];
 }

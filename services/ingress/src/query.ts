@@ -3,8 +3,10 @@ import { z } from "zod";
 
 /** Longest that a caller may have an answer held back: load balancers give up at 60 s. */
 export const LONGEST_WAIT_SECONDS = 60;
-const DEFAULT_PAGE = 20;
-const LARGEST_PAGE = 100;
+/** Jobs in a page, unless the caller says. */
+export const DEFAULT_PAGE = 20;
+/** Most jobs in a page: each costs two reads of Redis. */
+export const LARGEST_PAGE = 100;
 const LONGEST_MODEL_NAME = 256;
 
 const wholeNumber = z

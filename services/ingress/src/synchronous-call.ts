@@ -41,6 +41,7 @@ export class SynchronousCall implements Reader, Reading {
   #follower: Follower | null = null;
   /** Output that came before the submit's own answer. The follower is paused by it: one at most. */
   #early: LogEntry | null = null;
+  /** The job has ended: there is nothing to cancel. */
   #isOver = false;
 
   constructor(services: Services, exchange: Exchange, delivery: Delivery) {
@@ -80,20 +81,18 @@ export class SynchronousCall implements Reader, Reading {
     this.#fail(new PlatformError("job_not_found", "the job was deleted"));
 
   readonly tick = (nowMs: number): void => {
-    if (this.#job !== null && !this.#isOver) this.#delivery.tick(nowMs);
+    if (this.#job !== null && !this.#exchange.response.writableEnded) this.#delivery.tick(nowMs);
   };
 
   /** The caller cannot come back for the rest, so it gets the grace to have it all. */
   readonly leave = (): void => {};
 
   readonly abort = (): void => {
-    if (this.#isOver || this.#job === null) {
+    if (this.#exchange.response.writableEnded || this.#job === null) {
       this.#exchange.response.destroy();
       return;
     }
-    // What is not over when the connection closes is hung up on: the job is cancelled.
-    this.#delivery.fail(stopping());
-    this.#follower?.close();
+    this.#fail(stopping());
   };
 
   #deliver(entry: LogEntry): boolean {
@@ -109,9 +108,10 @@ export class SynchronousCall implements Reader, Reading {
     return true;
   }
 
+  /** End the answer without an end of the job: when the connection closes, it is cancelled. */
   #fail(error: PlatformError): void {
-    this.#isOver = true;
-    this.#delivery.fail(error);
+    this.#follower?.close();
+    if (!this.#exchange.response.writableEnded) this.#delivery.fail(error);
   }
 
   #releaseEarly(follower: Follower): void {

@@ -61,12 +61,16 @@ function describe(issue: Issue, before: Path): Fault {
 /** Follow the branch that got furthest; where none got anywhere, say what each had wanted. */
 function describeUnion(issue: z.core.$ZodIssueInvalidUnion, path: Path): Fault {
   const firsts = issue.errors.flatMap(([first]) => (first === undefined ? [] : [first]));
-  const [best] = firsts.toSorted((a, b) => b.path.length - a.path.length);
+  const [best] = firsts.toSorted((a, b) => progressOf(b) - progressOf(a));
   if (best === undefined) return { path, text: issue.message };
   const wanted = firsts.flatMap((first) => (first.code === "invalid_type" ? [first.expected] : []));
   if (best.path.length > 0 || wanted.length < firsts.length) return describe(best, path);
   const found = issue.input === undefined ? "nothing" : kindOf(issue.input);
   return { path, text: `expected ${[...new Set(wanted)].join(" or ")}, found ${found}` };
+}
+
+function progressOf({ path, code }: Issue): number {
+  return path.length * 2 + (code === "invalid_type" ? 0 : 1);
 }
 
 function unitOf({ origin, input }: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall): string {

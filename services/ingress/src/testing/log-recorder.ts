@@ -14,7 +14,9 @@ export class LogRecorder implements Log {
   get text(): string {
     return JSON.stringify(this.lines, (_key, value: unknown) =>
       value instanceof Error
-        ? { ...value, message: value.message, stack: value.stack, cause: value.cause }
+        ? Object.fromEntries(
+            Object.getOwnPropertyNames(value).map((name) => [name, Reflect.get(value, name)]),
+          )
         : value,
     );
   }

@@ -1,0 +1,131 @@
+import { ENGINE_OPERATIONS } from "./engine-operations.ts";
+import { JOB_OPERATIONS } from "./job-operations.ts";
+import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
+import { METRICS_OPERATION, PROCESS_OPERATIONS } from "./process-operations.ts";
+import { componentSchemas } from "./schemas.ts";
+
+interface Content {
+  readonly schema: JsonSchema;
+}
+
+/** An operation as OpenAPI describes it. */
+export interface OperationObject {
+  readonly tags: readonly string[];
+  readonly summary: string;
+  readonly description: string;
+  readonly operationId: string;
+  readonly security: readonly Readonly<Record<string, readonly string[]>>[];
+  readonly parameters: readonly Parameter[];
+  readonly requestBody?: {
+    readonly required: true;
+    readonly content: Readonly<Record<string, Content>>;
+  };
+  readonly responses: Readonly<
+    Record<
+      string,
+      {
+        readonly description: string;
+        readonly headers: Readonly<Record<string, Content>>;
+        readonly content?: Readonly<Record<string, Content>>;
+      }
+    >
+  >;
+}
+
+/** An OpenAPI 3.1 document, as far as this one uses it. */
+export interface OpenApiDocument {
+  readonly openapi: "3.1.0";
+  readonly info: { readonly title: string; readonly version: string; readonly description: string };
+  readonly security: OperationObject["security"];
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, OperationObject>>>>;
+  readonly components: {
+    readonly schemas: Readonly<Record<string, JsonSchema>>;
+    readonly securitySchemes: Readonly<Record<string, object>>;
+  };
+}
+
+/** Every operation of the API, in the order the reference shows them. */
+export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }): Operation[] {
+  const metrics = hasMetrics ? [METRICS_OPERATION] : [];
+  return [...JOB_OPERATIONS, ...ENGINE_OPERATIONS, ...PROCESS_OPERATIONS, ...metrics];
+}
+
+/**
+ * Describe the operations in OpenAPI 3.1.
+ *
+ * @param bodyLimitBytes as this process is configured
+ * @see https://spec.openapis.org/oas/v3.1.0
+ */
+export function describeApi(
+  operations: readonly Operation[],
+  bodyLimitBytes: number,
+): OpenApiDocument {
+  const paths: Record<string, Record<string, OperationObject>> = {};
+  for (const operation of operations) {
+    const path = (paths[operation.path] ??= {});
+    path[operation.method.toLowerCase()] = toObject(operation);
+  }
+  return {
+    openapi: "3.1.0",
+    info: { title: "Headrace", version: "1", description: introduction(bodyLimitBytes) },
+    security: [{ apiKey: [] }],
+    tags: [
+      { name: "Jobs", description: "Submit, follow, cancel, delete." },
+      { name: "OpenAI", description: "OpenAI's calls, answered through the queue." },
+      { name: "Operations", description: "For those who run it. No key is needed." },
+    ],
+    paths,
+    components: {
+      schemas: componentSchemas(),
+      securitySchemes: { apiKey: { type: "http", scheme: "bearer" } },
+    },
+  };
+}
+
+function introduction(bodyLimitBytes: number): string {
+  return [
+    "A durable queue in front of vLLM GPUs.",
+    "Send `Authorization: Bearer <key>`.",
+    'Errors are OpenAI\'s shape, `{"error": {message, type, param, code}}`; every answer carries `x-request-id`, yours if you send one.',
+    `Limits and defaults: bodies to ${bodyLimitBytes} bytes, uncompressed JSON nested to 64 levels; a job may wait 1 h to start, a synchronous call 60 s; an ended job is kept 24 h, that of a synchronous call 10 minutes; streams carry a comment every 15 s; answers are held back 60 s at most.`,
+    "503 means not accepted, or safe to repeat with the same `Idempotency-Key`; 502 and 504 only end synchronous calls, whose job was accepted and has ended.",
+  ].join("\n\n");
+}
+
+function toObject(operation: Operation): OperationObject {
+  const { body, replies, isOpen } = operation;
+  return {
+    tags: [operation.tag],
+    summary: operation.summary,
+    description: operation.description,
+    operationId: operation.id,
+    security: isOpen === true ? [] : [{ apiKey: [] }],
+    parameters: operation.parameters ?? [],
+    ...(body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: true,
+            content: { "application/json": { schema: { $ref: `#/components/schemas/${body}` } } },
+          },
+        }),
+    responses: Object.fromEntries(
+      Object.entries(replies).map(([status, reply]) => [status, toResponse(reply)]),
+    ),
+  };
+}
+
+function toResponse(reply: Reply): OperationObject["responses"][string] {
+  const names = ["x-request-id", ...(reply.headers ?? [])];
+  const headers = Object.fromEntries(
+    names.map((name): [string, Content] => [name, { schema: { type: "string" } }]),
+  );
+  const type = reply.schema === undefined ? reply.type : "application/json";
+  if (type === undefined) return { description: reply.description, headers };
+  const schema: JsonSchema =
+    reply.schema === undefined
+      ? { type: type === "application/json" ? "object" : "string" }
+      : { $ref: `#/components/schemas/${reply.schema}` };
+  return { description: reply.description, headers, content: { [type]: { schema } } };
+}

@@ -1,0 +1,60 @@
+import type { z } from "zod";
+
+import type { Method } from "../exchange.ts";
+import type { SchemaName } from "./schemas.ts";
+
+export type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+/** A parameter as OpenAPI describes it. */
+export interface Parameter {
+  readonly name: string;
+  readonly in: "path" | "query" | "header";
+  readonly description: string;
+  readonly required: boolean;
+  readonly schema: JsonSchema;
+}
+
+/** One answer an operation can give. */
+export interface Reply {
+  readonly description: string;
+  /** A JSON body of this shape; without it the body is described by `type`, or there is none. */
+  readonly schema?: SchemaName;
+  readonly type?: "text/event-stream" | "text/html" | "text/plain" | "application/json";
+  readonly headers?: readonly string[];
+}
+
+/** What the API does on one method of one path. The routes and this list are held equal by a test. */
+export interface Operation {
+  /** What generated clients call it. */
+  readonly id: string;
+  readonly method: Method;
+  readonly path: string;
+  readonly tag: "Jobs" | "OpenAI" | "Operations";
+  readonly summary: string;
+  readonly description: string;
+  readonly parameters?: readonly Parameter[];
+  readonly body?: SchemaName;
+  readonly replies: Readonly<Record<number, Reply>>;
+  readonly isOpen?: true;
+}
+
+const error = (description: string): Reply => ({ description, schema: "Error" });
+
+/** Answers that more than one operation gives. */
+export const REPLIES = {
+  invalid: error("A field is wrong: `param` names it. Nothing was enqueued."),
+  unauthorized: error("The API key is missing or wrong."),
+  jobUnknown: error("There is no such job (any more), or it is not yours."),
+  modelUnknown: error("No worker ever served this model."),
+  tooLarge: error("The body is over the limit."),
+  mediaType: error("The body is not `application/json`, or is compressed."),
+  unavailable: error(
+    "The queue cannot be reached or this server is full: not accepted, or safe to repeat with the same `Idempotency-Key`. Carries `retry-after`.",
+  ),
+} as const satisfies Record<string, Reply>;
+
+/** What every operation that takes a key can answer. */
+export const COMMON: Operation["replies"] = {
+  401: REPLIES.unauthorized,
+  503: REPLIES.unavailable,
+};

@@ -1,0 +1,63 @@
+import { REPLIES, type Operation } from "./operation.ts";
+
+/** What needs no key. */
+export const PROCESS_OPERATIONS: readonly Operation[] = [
+  {
+    id: "checkHealth",
+    method: "GET",
+    path: "/healthz",
+    tag: "Operations",
+    summary: "Tell whether the process is alive",
+    description: "Says nothing of Redis.",
+    replies: { 200: { description: "It is.", schema: "Status" } },
+    isOpen: true,
+  },
+  {
+    id: "checkReadiness",
+    method: "GET",
+    path: "/readyz",
+    tag: "Operations",
+    summary: "Tell whether jobs are taken in",
+    description: "503 while Redis is away or unfit, and while the process stops.",
+    replies: {
+      200: { description: "They are.", schema: "Status" },
+      503: REPLIES.unavailable,
+    },
+    isOpen: true,
+  },
+  {
+    id: "readOpenApi",
+    method: "GET",
+    path: "/openapi.json",
+    tag: "Operations",
+    summary: "Read this reference as OpenAPI 3.1",
+    description: "Made from the schemas that requests are checked against.",
+    replies: { 200: { description: "The document.", type: "application/json" } },
+    isOpen: true,
+  },
+  {
+    id: "readDocs",
+    method: "GET",
+    path: "/docs",
+    tag: "Operations",
+    summary: "Read this reference as a page",
+    description: "Needs no script and nothing from elsewhere.",
+    replies: { 200: { description: "The page.", type: "text/html" } },
+    isOpen: true,
+  },
+];
+
+/** Served when the process was told of others' metrics. */
+export const METRICS_OPERATION: Operation = {
+  id: "readMetrics",
+  method: "GET",
+  path: "/metrics",
+  tag: "Operations",
+  summary: "Read all processes' metrics",
+  description: "Prometheus' text format; to callers on the same machine only.",
+  replies: {
+    200: { description: "The page.", type: "text/plain" },
+    404: { description: "The caller is not on this machine.", schema: "Error" },
+  },
+  isOpen: true,
+};
