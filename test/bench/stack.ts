@@ -1,0 +1,197 @@
+import { Redis } from "ioredis";
+
+// The package's entry holds vitest's fixtures, which cannot be loaded outside of it.
+import { findFreePort, RedisServer } from "../../packages/testkit/src/redis-server.ts";
+import { LoadProcess } from "./load-process.ts";
+import { Service, type ServiceOptions } from "./service.ts";
+
+/** The engine's only model. */
+export const MODEL = "headrace-sim-8b";
+
+const API_KEY = "hr_bench_0123456789abcdef";
+const JSON_TYPE = { "content-type": "application/json" } as const;
+
+/** What every benchmark is given. */
+export interface Bench {
+  /** Aborted when the user wants no more. */
+  readonly signal: AbortSignal;
+  /** Folder for CPU profiles of ingress and worker; null for none. */
+  readonly profile: string | null;
+  /** Tell the user what is being done. */
+  readonly say: (progress: string) => void;
+}
+
+/** What a benchmark wants of the platform. */
+export interface StackOptions {
+  readonly engineFlags?: readonly string[];
+  /** More of the worker's environment. */
+  readonly worker?: Readonly<Record<string, string>>;
+}
+
+/** Where something that speaks OpenAI's API listens, and what to send with each request. */
+export interface Target {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * The platform as it really runs, each part a process of its own: Redis, engine, one ingress, one
+ * worker. And the processes that put load on it.
+ */
+export class Stack {
+  readonly #bench: Bench;
+  readonly #options: StackOptions;
+  readonly #server: RedisServer;
+  readonly #redis: Redis;
+  readonly #services = new Map<string, Service>();
+  readonly #loads: LoadProcess[] = [];
+
+  private constructor(bench: Bench, options: StackOptions, server: RedisServer) {
+    this.#bench = bench;
+    this.#options = options;
+    this.#server = server;
+    this.#redis = new Redis(server.url, { replyMapping: "legacy" });
+    // A command that fails rejects; the connection itself has nothing to add.
+    this.#redis.on("error", () => {});
+  }
+
+  /** Start a platform, measure, and stop all of it, however the measuring ends. */
+  static async with<Found>(
+    bench: Bench,
+    options: StackOptions,
+    measure: (stack: Stack) => Promise<Found>,
+  ): Promise<Found> {
+    bench.signal.throwIfAborted();
+    const stack = new Stack(bench, options, await RedisServer.start());
+    process.once("exit", stack.#kill);
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const onAbort = (): void => reject(bench.signal.reason);
+    bench.signal.addEventListener("abort", onAbort);
+    try {
+      bench.signal.throwIfAborted();
+      return await Promise.race([stack.#start().then(() => measure(stack)), aborted]);
+    } finally {
+      bench.signal.removeEventListener("abort", onAbort);
+      await stack.#stop();
+      process.off("exit", stack.#kill);
+    }
+  }
+
+  /** The API. */
+  get api(): Target {
+    const headers = { ...JSON_TYPE, authorization: `Bearer ${API_KEY}` };
+    return { url: this.#service("ingress").url, headers };
+  }
+
+  /** The engine itself. */
+  get engine(): Target {
+    return { url: this.#service("engine-sim").url, headers: JSON_TYPE };
+  }
+
+  get redisUrl(): string {
+    return this.#server.url;
+  }
+
+  /** The same Redis, apart from the platform's keys: for what Headrace is compared with. */
+  get otherDatabaseUrl(): string {
+    return `${this.redisUrl}/1`;
+  }
+
+  /** A connection to the platform's Redis. */
+  get redis(): Redis {
+    return this.#redis;
+  }
+
+  /** Processes of the platform, the engine apart. */
+  get pids(): { readonly ingress: number; readonly worker: number; readonly redis: number } {
+    return {
+      ingress: this.#service("ingress").pid,
+      worker: this.#service("worker").pid,
+      redis: this.#server.pid,
+    };
+  }
+
+  /** Start a process that will carry out loads; it ends with the stack. */
+  startLoad(): LoadProcess {
+    const load = new LoadProcess();
+    this.#loads.push(load);
+    return load;
+  }
+
+  /** End the worker: from now on jobs only queue. Its model stays known. */
+  async stopWorker(): Promise<void> {
+    await this.#service("worker").stop();
+  }
+
+  async #start(): Promise<void> {
+    const { profile } = this.#bench;
+    const { engineFlags = [], worker = {} } = this.#options;
+    const [engineUrl, ingressUrl, workerUrl] = await Promise.all([freeUrl(), freeUrl(), freeUrl()]);
+    await this.#launch({
+      name: "engine-sim",
+      url: engineUrl,
+      readyPath: "/health",
+      flags: ["--port", portOf(engineUrl), ...engineFlags],
+    });
+    await this.#launch({
+      name: "ingress",
+      url: ingressUrl,
+      readyPath: "/readyz",
+      profile,
+      environment: {
+        HEADRACE_API_KEY: API_KEY,
+        REDIS_URL: this.redisUrl,
+        INGRESS_PORT: portOf(ingressUrl),
+        INGRESS_OPERATIONS_PORT: "0",
+      },
+    });
+    await this.#launch({
+      name: "worker",
+      url: workerUrl,
+      readyPath: "/readyz",
+      profile,
+      environment: {
+        REDIS_URL: this.redisUrl,
+        ENGINE_URL: engineUrl,
+        WORKER_OPERATIONS_PORT: portOf(workerUrl),
+        ...worker,
+      },
+    });
+  }
+
+  async #launch(options: ServiceOptions): Promise<void> {
+    // Nobody waits for this start any more, and nobody would stop what it starts.
+    this.#bench.signal.throwIfAborted();
+    const service = new Service(options);
+    this.#services.set(options.name, service);
+    await service.whenReady(options.readyPath);
+  }
+
+  #service(name: string): Service {
+    const service = this.#services.get(name);
+    if (service === undefined) throw new Error(`${name} is not started`);
+    return service;
+  }
+
+  async #stop(): Promise<void> {
+    this.#redis.disconnect();
+    await Promise.all(this.#loads.map((load) => load.stop()));
+    await Promise.all(this.#services.values().map((service) => service.stop()));
+    await this.#server.stop();
+  }
+
+  /** The last resort, when this process ends without having stopped them: nothing can be awaited. */
+  readonly #kill = (): void => {
+    for (const service of this.#services.values()) service.kill();
+    // To kill 0, a process that never started, would be to kill our own group.
+    if (this.#server.pid > 0) process.kill(this.#server.pid, "SIGKILL");
+  };
+}
+
+async function freeUrl(): Promise<string> {
+  return `http://127.0.0.1:${await findFreePort()}`;
+}
+
+function portOf(url: string): string {
+  return new URL(url).port;
+}
