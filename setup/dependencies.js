@@ -58,7 +58,7 @@ function hasDependencies(root, folder) {
  * @param {Platform} platform
  * @returns {string}
  */
-export function digestOf(root, { os, cpu, isMusl }) {
+function digestOf(root, { os, cpu, isMusl }) {
   const manifests = findPackageFolders(root).map((folder) => `${folder}/package.json`);
   const hash = createHash("sha256").update(`${os} ${cpu} ${isMusl}\n`);
   for (const file of ["pnpm-lock.yaml", "pnpm-workspace.yaml", "package.json", ...manifests]) {
