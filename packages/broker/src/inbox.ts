@@ -9,6 +9,8 @@ import { toLogEntry } from "./token-log.ts";
 
 const watch = script("watch", z.string().nullable());
 
+/** How long a caller waits for a subscription, which itself waits for Redis as long as it takes. */
+const LISTEN_MS = 1_000;
 /** Most ingresses that are sent copies of one job's entries; the readers of others poll. */
 const WATCHER_LIMIT = 16;
 /** A reader that has heard nothing for this long reads the log again. */
@@ -54,7 +56,7 @@ export class Inbox {
       // A failed subscription must not be remembered as one.
       subscription.catch(() => this.#subscriptions.delete(code));
     }
-    await subscription;
+    await withinPatience(subscription);
   }
 
   /**
@@ -118,5 +120,15 @@ export class Inbox {
         if (follower.heardAtMs <= before) follower.catchUp();
       }
     }
+  }
+}
+
+async function withinPatience(subscription: Promise<unknown>): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not subscribed in ${LISTEN_MS} ms`)), LISTEN_MS);
+  try {
+    await Promise.race([subscription, promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -52,22 +52,15 @@ describe("POST /v1/jobs", () => {
   });
 
   test("answers the same key and body with the same job", async ({ client }) => {
-    const headers = { "idempotency-key": "order 7/ü" };
-    const first = await client.call("POST", "/v1/jobs", {
-      body,
-      headers: { "idempotency-key": "7" },
-    });
-    const again = await client.call("POST", "/v1/jobs", {
-      body,
-      headers: { "idempotency-key": "7" },
-    });
+    const headers = { "idempotency-key": "order 7/a" };
+    const first = await client.call("POST", "/v1/jobs", { body, headers });
+    const again = await client.call("POST", "/v1/jobs", { body, headers });
     const other = await client.call("POST", "/v1/jobs", {
       body: { ...body, priority: "batch" },
-      headers: { "idempotency-key": "7" },
+      headers,
     });
     const list = await client.call("GET", "/v1/jobs");
 
-    expect(Object.keys(headers)).toHaveLength(1);
     expect(first.headers.get("idempotent-replayed")).toBeNull();
     expect(again.status).toBe(202);
     expect(again.headers.get("idempotent-replayed")).toBe("true");
@@ -100,7 +93,6 @@ describe("POST /v1/jobs", () => {
 
   test("answers 202 once the wait is over, and takes a long wait for 60 s", async ({
     client,
-    ingress,
     worker,
   }) => {
     const short = await client.call("POST", "/v1/jobs", { body, headers: { prefer: "wait=1" } });
@@ -111,7 +103,6 @@ describe("POST /v1/jobs", () => {
     expect(short.status).toBe(202);
     expect(short.body).toMatchObject({ status: "queued", queue_position: 0 });
     expect((await long).headers.get("preference-applied")).toBe("wait=60");
-    expect(ingress.port).toBeGreaterThan(0);
   });
 });
 

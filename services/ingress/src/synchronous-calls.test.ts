@@ -1,0 +1,260 @@
+import { connect } from "node:net";
+
+import { describe, expect } from "vitest";
+
+import { readMetric } from "./testing/exposition.ts";
+import { API_KEY, ingressTest as test } from "./testing/ingress-test.ts";
+import { MODEL, USAGE } from "./testing/simulated-worker.ts";
+
+const chat = { model: MODEL, messages: [{ role: "user", content: "Say something." }] };
+const streamed = { ...chat, stream: true };
+const boom = { message: "boom", type: "server_error", param: null, code: "engine_failed" };
+
+describe("a call that is not streamed", () => {
+  test("answers as the engine would have", async ({ client, worker }) => {
+    const answer = client.call("POST", "/v1/chat/completions", { body: chat });
+    const run = await worker.next();
+    run.write({
+      type: "delta",
+      data: '[{"index":0,"delta":{"role":"assistant","content":""}},{"index":1,"delta":{"content":"B"}}]',
+    });
+    run.say("Hello");
+    run.write({ type: "delta", data: '[{"index":0,"delta":{},"finish_reason":"stop"}]' });
+    await run.complete();
+    const { status, headers, body } = await answer;
+
+    expect(status).toBe(200);
+    expect(headers.get("x-headrace-job-id")).toBe(run.attempt.job);
+    expect(run.attempt.spec).toMatchObject({ priority: "interactive", on_retry: "continue" });
+    expect(body).toEqual({
+      id: `chatcmpl-${run.attempt.job}`,
+      object: "chat.completion",
+      created: expect.any(Number),
+      model: MODEL,
+      choices: [
+        { index: 0, message: { role: "assistant", content: "Hello" }, finish_reason: "stop" },
+        { index: 1, message: { role: "assistant", content: "B" } },
+      ],
+      usage: USAGE,
+    });
+  });
+
+  test("completes texts and embeds them", async ({ client, worker }) => {
+    const completion = client.call("POST", "/v1/completions", {
+      body: { model: MODEL, prompt: "a" },
+    });
+    const first = await worker.next();
+    first.write({ type: "delta", data: '[{"index":0,"text":"b"}]' });
+    await first.complete();
+    const embeddings = client.call("POST", "/v1/embeddings", {
+      body: { model: MODEL, input: "a" },
+    });
+    const second = await worker.next();
+    second.write({ type: "vectors", data: '[{"object":"embedding","index":0,"embedding":[1]}]' });
+    await second.complete();
+
+    expect((await completion).body).toMatchObject({
+      id: `cmpl-${first.attempt.job}`,
+      object: "text_completion",
+      choices: [{ index: 0, text: "b" }],
+    });
+    expect((await embeddings).body).toMatchObject({
+      object: "list",
+      data: [{ embedding: [1] }],
+      usage: USAGE,
+    });
+  });
+
+  test("answers with the last attempt's output only", async ({ client, worker }) => {
+    const answer = client.call("POST", "/v1/chat/completions", { body: chat });
+    const first = await worker.next();
+    first.say("void");
+    await first.release();
+    const second = await worker.next();
+    second.say("valid");
+    await second.complete();
+
+    expect((await answer).body).toMatchObject({ choices: [{ message: { content: "valid" } }] });
+  });
+
+  test.for([
+    { error: boom, status: 502 },
+    { error: { ...boom, code: "engine_rejected", param: "seed" }, status: 400 },
+  ])(
+    "answers $status when the job failed: $error.code",
+    async ({ error, status }, { client, worker, ingress }) => {
+      const answer = client.call("POST", "/v1/chat/completions", { body: chat });
+      const run = await worker.next();
+      await run.fail(error);
+      const { headers, body, status: found } = await answer;
+
+      expect(found).toBe(status);
+      expect(headers.get("x-should-retry")).toBe("false");
+      expect(body).toEqual({ error });
+      await expect(readMetric(ingress, `llm_errors_total{code="${error.code}"}`)).resolves.toBe(1);
+    },
+  );
+
+  test("answers 502 when the job was cancelled", async ({ client, worker }) => {
+    const answer = client.call("POST", "/v1/chat/completions", { body: chat });
+    const run = await worker.next();
+    await client.call("POST", `/v1/jobs/${run.attempt.job}/cancel`);
+
+    expect(await answer).toMatchObject({ status: 502, body: { error: { code: "job_cancelled" } } });
+  });
+
+  test("answers 504 when no worker began in time", { timeout: 15_000 }, async ({ client }) => {
+    const headers = { "x-headrace-deadline-seconds": "1.5", "x-headrace-priority": "batch" };
+    const answer = await client.call("POST", "/v1/chat/completions", { body: chat, headers });
+
+    expect(answer.status).toBe(504);
+    expect(answer.headers.get("x-should-retry")).toBe("false");
+    expect(answer.body).toMatchObject({ error: { code: "deadline_exceeded" } });
+  });
+});
+
+describe("a streamed call", () => {
+  test("is OpenAI's stream", async ({ client, worker, ingress }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    run.say("Hello");
+    const reader = await answer;
+    const first = await reader.next();
+    run.say(" world");
+    await run.complete();
+    const rest = await reader.rest();
+    const head = {
+      id: `chatcmpl-${run.attempt.job}`,
+      object: "chat.completion.chunk",
+      created: expect.any(Number),
+      model: MODEL,
+    };
+
+    expect(run.attempt.spec.on_retry).toBe("fail");
+    expect(reader.response.headers.get("x-headrace-job-id")).toBe(run.attempt.job);
+    expect(first).toMatchObject({ id: null, event: null });
+    expect(JSON.parse(first?.data ?? "")).toEqual({
+      ...head,
+      choices: [{ index: 0, delta: { content: "Hello" } }],
+    });
+    expect(JSON.parse(rest[0]?.data ?? "")).toMatchObject({
+      choices: [{ delta: { content: " world" } }],
+    });
+    expect(rest.map(({ data }) => data).slice(1)).toEqual(["[DONE]"]);
+    await expect(readMetric(ingress, "llm_ttft_seconds_count")).resolves.toBe(1);
+    await expect(readMetric(ingress, "llm_inference_duration_seconds_count")).resolves.toBe(1);
+  });
+
+  test("counts tokens at the end when asked to", async ({ client, worker }) => {
+    const body = {
+      model: MODEL,
+      prompt: "a",
+      stream: true,
+      stream_options: { include_usage: true },
+    };
+    const answer = client.stream("POST", "/v1/completions", { body });
+    const run = await worker.next();
+    run.write({ type: "delta", data: '[{"index":0,"text":"b"}]' });
+    await run.complete();
+    const chunks = (await (await answer).rest()).map(({ data }) => data);
+
+    expect(chunks).toHaveLength(3);
+    expect(JSON.parse(chunks[0] ?? "")).toMatchObject({ object: "text_completion" });
+    expect(JSON.parse(chunks[1] ?? "")).toMatchObject({ choices: [], usage: USAGE });
+    expect(chunks[2]).toBe("[DONE]");
+  });
+
+  test("answers an HTTP error when the job fails before any output", async ({ client, worker }) => {
+    const answer = client.call("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    await run.fail(boom);
+
+    expect(await answer).toMatchObject({ status: 502, body: { error: boom } });
+  });
+
+  test("retries silently before any output", async ({ client, worker }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const first = await worker.next();
+    await first.release();
+    const second = await worker.next();
+    second.say("Hello");
+    await second.complete();
+    const chunks = await (await answer).rest();
+
+    expect(chunks.map(({ data }) => data.includes("Hello"))).toEqual([true, false]);
+  });
+
+  test("ends with an error chunk, and no [DONE], once output is out", async ({
+    client,
+    worker,
+  }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    run.say("Hello");
+    const reader = await answer;
+    await reader.next();
+    await run.fail(boom);
+    const chunks = (await reader.rest()).map(({ data }) => JSON.parse(data));
+
+    expect(chunks).toEqual([{ error: boom }]);
+  });
+
+  test("ends with an error chunk rather than start over, and stops the job", async ({
+    client,
+    worker,
+  }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const first = await worker.next();
+    first.say("Hello");
+    const reader = await answer;
+    await reader.next();
+    await first.release();
+    const second = await worker.next();
+    const chunks = (await reader.rest()).map(({ data }) => JSON.parse(data));
+
+    expect(chunks).toEqual([{ error: expect.objectContaining({ type: "server_error" }) }]);
+    await expect(second.lost).resolves.toBeTypeOf("string");
+  });
+
+  test("sends a comment while it waits; then failures are chunks", async ({ client, worker }) => {
+    const reader = await client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const comment = await reader.nextOfAny();
+    const run = await worker.next();
+    await run.fail(boom);
+
+    expect(reader.response.status).toBe(200);
+    expect(comment).toMatchObject({ isComment: true, data: "heartbeat" });
+    expect((await reader.rest()).map(({ data }) => JSON.parse(data))).toEqual([{ error: boom }]);
+  });
+});
+
+describe("a caller that hangs up", () => {
+  test("cancels a stream's job, and frees its worker", async ({ client, worker }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    run.say("Hello");
+    const reader = await answer;
+    await reader.next();
+    reader.hangUp();
+
+    await expect(run.lost).resolves.toBe("cancelled");
+  });
+
+  test("cancels a job that is still queued", async ({ client, ingress }) => {
+    const text = JSON.stringify(chat);
+    const socket = connect(ingress.port, "127.0.0.1");
+    socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${API_KEY}\r\n` +
+        `content-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
+    );
+    const findStates = async (): Promise<unknown[]> => {
+      const { body } = await client.call("GET", "/v1/jobs");
+      const jobs: { status: string }[] = Object(body["data"]);
+      return jobs.map(({ status }) => status);
+    };
+    await expect.poll(findStates).toEqual(["queued"]);
+    socket.destroy();
+
+    await expect.poll(findStates).toEqual(["cancelled"]);
+  });
+});
