@@ -17,7 +17,7 @@ import { JobQueues } from "./job-queue.ts";
 import { findRecords, type JobRecord } from "./job-record.ts";
 import { endingKeys, keys } from "./keys.ts";
 import { ModelRegistry, type KnownModel } from "./model-registry.ts";
-import { assertFit, connectBlocking, connectProducer, whenReady, type Report } from "./redis.ts";
+import { assertFit, connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
 import { readStanding, type Standing } from "./standing.ts";
 import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
@@ -59,7 +59,7 @@ export class IngressBroker {
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
   constructor({ redisUrl, report }: IngressBrokerOptions) {
     this.#redis = connectProducer(redisUrl, report);
-    this.#subscriber = connectBlocking(redisUrl, report);
+    this.#subscriber = connectSubscriber(redisUrl, report);
     this.#models = new ModelRegistry(this.#redis);
     this.#queues = new JobQueues(this.#redis, report);
     this.#desk = new SubmissionDesk(this.#redis, this.#queues, report);

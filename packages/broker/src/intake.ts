@@ -17,8 +17,8 @@ const RENEW_MS = 5_000;
 const SELF_FENCE_MS = 10_000;
 /** BullMQ must never fail a stalled job by itself: deaths are counted at claim. */
 const STALLS_ALLOWED = 1_000_000;
-/** How long one blocking wait for a job lasts; a wait that is cut short loses nothing. */
-const BLOCK_SECONDS = 5;
+/** One blocking wait for a job: less than the connection gives any command, and no job is lost. */
+const BLOCK_SECONDS = 2;
 /** Jobs fetched side by side: BullMQ hands out one per round trip. */
 const FETCH_LIMIT = 16;
 const RETRY_MS = 500;
@@ -56,19 +56,20 @@ export class Intake {
   readonly #held = new Map<JobId, Held>();
   readonly #renewal: NodeJS.Timeout;
   #fetches: Promise<boolean[]> = Promise.resolve([]);
+  readonly #admissions = new Set<Promise<void>>();
   #tokens = 0;
 
   constructor(
-    connections: { readonly redis: Redis; readonly blocking: Redis },
+    redis: Redis,
     holder: { readonly code: ModelCode; readonly version: string; readonly worker: string },
     wiring: { readonly slots: Slots; readonly report: Report },
   ) {
-    this.#redis = connections.redis;
+    this.#redis = redis;
     this.#holder = holder;
     this.#slots = wiring.slots;
     this.#report = wiring.report;
     this.#bull = new Worker(holder.version, null, {
-      connection: connections.blocking,
+      connection: redis,
       prefix: keys.queuePrefix(holder.code),
       autorun: false,
       skipVersionCheck: true,
@@ -91,16 +92,23 @@ export class Intake {
     let ask = 1;
     let isQueueEmpty = false;
     while (!signal.aborted) {
-      const free = await this.#slots.whenFree(signal);
-      if (free === 0) return;
+      const slots = await this.#slots.whenFree(signal);
+      if (slots === 0) return;
+      const free = slots - this.#admissions.size;
+      if (free <= 0) {
+        await Promise.race(this.#admissions);
+        continue;
+      }
       const count: number = isQueueEmpty ? 1 : Math.min(ask, free, FETCH_LIMIT);
       this.#fetches = Promise.all(
         Array.from({ length: count }, () => this.#fetch({ block: isQueueEmpty }, signal)),
       );
       // A wait for the queue cannot be broken off, only left behind: what it brings is handed back.
       const fetched: boolean[] = await Promise.race([this.#fetches, aborted]);
+      const wasWaiting = isQueueEmpty;
       isQueueEmpty = fetched.includes(false);
-      ask = isQueueEmpty ? 1 : ask * 2;
+      // A job that was waited for most often came alone.
+      ask = isQueueEmpty || wasWaiting ? 1 : ask * 2;
     }
   }
 
@@ -140,6 +148,7 @@ export class Intake {
     // Closing by force: we wait for our own jobs ourselves, BullMQ knows of none.
     await this.#bull.close(true);
     await this.#fetches;
+    await Promise.all(this.#admissions);
   }
 
   #take(job: JobId): Held | null {
@@ -155,8 +164,7 @@ export class Intake {
     try {
       const job = await this.#bull.getNextJob(token, { block });
       if (!job) return false;
-      if (job.deferredFailure) await giveUp(job, token);
-      else await this.#claim(job, token, signal);
+      this.#admit(job, token, signal);
       return true;
     } catch (error) {
       if (signal.aborted) return false;
@@ -164,6 +172,14 @@ export class Intake {
       await delay(RETRY_MS, undefined, { signal }).catch(() => {});
       return false;
     }
+  }
+
+  /** Claim a job without holding up the next fetch: both travel to Redis together. */
+  #admit(job: Job, token: string, signal: AbortSignal): void {
+    const admission = (job.deferredFailure ? giveUp(job, token) : this.#claim(job, token, signal))
+      .catch(this.#report)
+      .finally(() => this.#admissions.delete(admission));
+    this.#admissions.add(admission);
   }
 
   async #claim(job: Job, token: string, signal: AbortSignal): Promise<void> {

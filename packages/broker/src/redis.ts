@@ -34,7 +34,12 @@ export function connectProducer(url: string, report: Report): Redis {
   });
 }
 
-/** Connect for a process that holds jobs: waits through an outage and resends. */
+/**
+ * Connect for a process that holds jobs: waits through an outage and resends.
+ *
+ * Commands of one turn of the event loop travel together: on a busy worker each write to Redis
+ * costs more than the command it carries.
+ */
 export function connectWorker(url: string, report: Report): Redis {
   return connect(url, report, {
     commandTimeout: WORKER_TIMEOUT_MS,
@@ -43,9 +48,9 @@ export function connectWorker(url: string, report: Report): Redis {
   });
 }
 
-/** Connect for blocking reads and subscriptions: commands may take as long as they take. */
-export function connectBlocking(url: string, report: Report): Redis {
-  return connect(url, report, { maxRetriesPerRequest: null, enableAutoPipelining: true });
+/** Connect for subscriptions: they may be silent for as long as nothing happens. */
+export function connectSubscriber(url: string, report: Report): Redis {
+  return connect(url, report, { maxRetriesPerRequest: null });
 }
 
 function connect(url: string, report: Report, options: RedisOptions): Redis {

@@ -19,7 +19,9 @@ import { script } from "./script.ts";
 import { toStanding, type Standing } from "./standing.ts";
 
 const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
-const accept = script("accept", z.tuple([z.string(), z.int(), z.int(), z.int(), z.int(), z.int()]));
+const acceptance = z.tuple([z.string(), z.int(), z.int(), z.int(), z.int(), z.int()]);
+const accept = script("accept", acceptance);
+type Acceptance = z.infer<typeof acceptance>;
 
 /** A booking that no accept follows within this time is undone by the sweep. */
 const BOOKING_LEASE_MS = 60_000;
@@ -49,8 +51,8 @@ export interface Submitted {
 }
 
 /**
- * The way in: book with the tenant, accept into the ledger, add to the queue, in turn. Pipelined,
- * the add would run even when the accept was refused.
+ * The way in: book with the tenant, accept into the ledger, add to the queue. A step that may be
+ * refused is awaited before the next: pipelined, the next would run all the same.
  *
  * Once `submit` has resolved the job is not lost. When it rejects, nobody has been told that the
  * job exists: the sweep undoes the booking, and repeating the call with the same key is safe.
@@ -79,24 +81,25 @@ export class SubmissionDesk {
     submission: Submission,
     beforeAccept: (job: JobId) => void = () => {},
   ): Promise<Submitted> {
-    const booking = await this.#book(submission);
+    if (submission.idempotencyKey === null) return this.#submitNew(submission, beforeAccept);
+    const booking = await this.#book(newJobId(submission.model.code), submission);
+    if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id);
     if (booking.isNew) beforeAccept(booking.id);
-    else if (!booking.isOpen) return this.#findFirst(booking.id);
-
-    const [state, priority, ahead, starts, spanMs, workers] = await this.#accept(
-      booking.id,
-      submission,
-    );
-    if (state !== "queued") return { id: booking.id, isNew: booking.isNew, standing: null };
-    await this.#enqueue(booking.id, submission.model.version, priority);
-    return {
-      id: booking.id,
-      isNew: booking.isNew,
-      standing: toStanding({ ahead, starts, spanMs, workers }),
-    };
+    return this.#enqueue(booking, submission, await this.#accept(booking.id, submission));
   }
 
-  async #book(submission: Submission): Promise<{ id: JobId; isNew: boolean; isOpen: boolean }> {
+  /** Nothing can refuse a booking without a key, so it travels with the accept. */
+  async #submitNew(submission: Submission, beforeAccept: (job: JobId) => void): Promise<Submitted> {
+    const id = newJobId(submission.model.code);
+    beforeAccept(id);
+    const [booking, accepted] = await Promise.all([
+      this.#book(id, submission),
+      this.#accept(id, submission),
+    ]);
+    return this.#enqueue(booking, submission, accepted);
+  }
+
+  async #book(job: JobId, submission: Submission): Promise<Booking> {
     const { tenant } = submission.spec;
     await this.#registerTenant(tenant);
     const key = submission.idempotencyKey;
@@ -104,7 +107,7 @@ export class SubmissionDesk {
       this.#redis,
       [keys.jobs(tenant), keys.reserved(tenant), ...(key ? [keys.once(tenant, key)] : [])],
       [
-        newJobId(submission.model.code),
+        job,
         BOOKING_LEASE_MS,
         ...(key ? [digestOf(submission), IDEMPOTENCY_MS + submission.deadlineMs] : []),
       ],
@@ -136,7 +139,7 @@ export class SubmissionDesk {
     );
   }
 
-  #accept(id: JobId, submission: Submission): ReturnType<typeof accept> {
+  #accept(id: JobId, submission: Submission): Promise<Acceptance> {
     const { spec, model, deadlineMs, retentionMs, attachedTo } = submission;
     const code = modelCodeOf(id);
     const [entry, , open, deadline, attached] = endingKeys(id);
@@ -163,13 +166,27 @@ export class SubmissionDesk {
   }
 
   /** The job is accepted: whatever happens to this add, the sweep sees that it is queued. */
-  async #enqueue(id: JobId, version: string, priority: number): Promise<void> {
+  async #enqueue(
+    { id, isNew }: Booking,
+    submission: Submission,
+    [state, priority, ahead, starts, spanMs, workers]: Acceptance,
+  ): Promise<Submitted> {
+    if (state !== "queued") return { id, isNew, standing: null };
     try {
-      await this.#queues.add(id, version, priority);
+      await this.#queues.add(id, submission.model.version, priority);
     } catch (error) {
       this.#report(new Error(`queueing ${id} is left to the sweep`, { cause: error }));
     }
+    return { id, isNew, standing: toStanding({ ahead, starts, spanMs, workers }) };
   }
+}
+
+/** What came of `reserve`. */
+interface Booking {
+  readonly id: JobId;
+  readonly isNew: boolean;
+  /** Nobody knows yet whether it was accepted. */
+  readonly isOpen: boolean;
 }
 
 /** Two requests under one key are the same when all that the caller chose is the same. */

@@ -8,7 +8,7 @@ import { insist } from "./insist.ts";
 import { Intake, type Slots } from "./intake.ts";
 import { endingKeys, keys } from "./keys.ts";
 import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
-import { assertFit, connectBlocking, connectWorker, whenReady, type Report } from "./redis.ts";
+import { assertFit, connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
 import { TokenWriter, type LogItem, type LossReason, type Source } from "./token-writer.ts";
 
@@ -41,7 +41,6 @@ export interface Ending {
 /** The broker as a worker sees it: attempts come in, output and endings go out. */
 export class WorkerBroker {
   readonly #redis: Redis;
-  readonly #blocking: Redis;
   readonly #subscriber: Redis;
   readonly #code: ModelCode;
   readonly #worker: string;
@@ -51,18 +50,17 @@ export class WorkerBroker {
   readonly #presence: NodeJS.Timeout;
 
   private constructor(
-    connections: { readonly redis: Redis; readonly blocking: Redis; readonly subscriber: Redis },
+    connections: { readonly redis: Redis; readonly subscriber: Redis },
     holder: { readonly code: ModelCode; readonly version: string; readonly worker: string },
     wiring: { readonly slots: Slots; readonly report: Report },
   ) {
     this.#redis = connections.redis;
-    this.#blocking = connections.blocking;
     this.#subscriber = connections.subscriber;
     this.#code = holder.code;
     this.#worker = holder.worker;
     this.#report = wiring.report;
     this.#writer = new TokenWriter(this.#redis, holder.code, wiring.report);
-    this.#intake = new Intake(connections, holder, wiring);
+    this.#intake = new Intake(this.#redis, holder, wiring);
     this.#presence = setInterval(() => {
       this.#announce().catch(wiring.report);
     }, PRESENCE_RENEW_MS);
@@ -83,8 +81,7 @@ export class WorkerBroker {
     const { redisUrl, report } = options;
     const connections = {
       redis: connectWorker(redisUrl, report),
-      blocking: connectBlocking(redisUrl, report),
-      subscriber: connectBlocking(redisUrl, report),
+      subscriber: connectSubscriber(redisUrl, report),
     };
     try {
       await whenReady(connections.redis, READY_MS);
@@ -138,15 +135,23 @@ export class WorkerBroker {
       JSON.stringify(ending.outcome),
       ...ending.items.flatMap(({ type, data }) => [type, data]),
     ];
-    const code = await insist(() => finish(this.#redis, endingKeys(job), args), this.#report);
-    if (code === -2) {
-      // Redis lost output that it had acknowledged: another attempt makes it anew.
-      await this.#intake.handBack(job);
-      return "gap";
+    // Both travel together: should the ledger refuse the end, it still has the job open, and the
+    // sweep queues it anew.
+    const [code] = await Promise.all([
+      insist(() => finish(this.#redis, endingKeys(job), args), this.#report),
+      this.#intake.acknowledge(job),
+    ]);
+    switch (code) {
+      case -1:
+        return "fenced";
+      case -2:
+        return "gap";
+      case -3:
+        return "gone";
+      case 0:
+      case 1:
+        return null;
     }
-    await this.#intake.acknowledge(job);
-    if (code === -1) return "fenced";
-    return code === -3 ? "gone" : null;
   }
 
   /**
@@ -184,7 +189,7 @@ export class WorkerBroker {
     this.#writer.shutdown();
     await this.#redis.zrem(keys.workers(this.#code), this.#worker).catch(() => {});
     await this.#intake.close();
-    for (const redis of [this.#redis, this.#blocking, this.#subscriber]) redis.disconnect();
+    for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
   }
 
   async #announce(): Promise<void> {

@@ -5,7 +5,15 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { readEnvironment } from "@headrace/runtime";
+import { z } from "zod";
+
 const START_MS = 10_000;
+
+const environmentSchema = z.object({
+  /** The server's file, where it is not on the path under its own name. */
+  HEADRACE_REDIS_SERVER: z.string().default("redis-server"),
+});
 
 /** A real redis-server of the test's own, with an append-only file, on a port of its own. */
 export class RedisServer {
@@ -81,7 +89,8 @@ async function launch(
     ...settings,
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-  const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "pipe"] });
+  const program = readEnvironment(environmentSchema).HEADRACE_REDIS_SERVER;
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(() => reject(new Error("redis-server did not start")), START_MS);
   child.once("error", reject);
