@@ -10,8 +10,13 @@ import { script } from "./script.ts";
 
 const append = script("append", z.array(z.literal([0, -1, -2, -3])));
 
-/** Longest that output waits to be written with what follows it. The first token never waits. */
+/**
+ * Longest that output waits to be written with what follows it; the first token never waits. All
+ * attempts wait for the same beats of the clock, so that one call carries them all.
+ */
 const COALESCE_MS = 20;
+/** A timer may fire this much before its time. */
+const EARLY_MS = 1;
 /** A job without output appears this often all the same: a lost cancel is noticed in time. */
 const RENEW_MS = 500;
 /** Entries in one call: about 9 µs of Redis each, so a call holds Redis up for 2.5 ms at most. */
@@ -88,7 +93,8 @@ export class TokenWriter {
     const stream = this.#streams.get(source);
     if (stream === undefined) return;
     stream.hasOutput = true;
-    stream.dueAtMs = Math.min(stream.dueAtMs, performance.now() + (isUrgent ? 0 : COALESCE_MS));
+    const nowMs = performance.now();
+    stream.dueAtMs = Math.min(stream.dueAtMs, isUrgent ? nowMs : nextBeat(nowMs));
     this.#wakeBy(stream.dueAtMs);
   }
 
@@ -151,7 +157,7 @@ export class TokenWriter {
     const args: (string | number)[] = [this.#slot];
     let count = 0;
     for (const stream of this.#streams.values()) {
-      if (!stream.hasOutput && nowMs + COALESCE_MS < stream.dueAtMs) continue;
+      if (stream.dueAtMs > nowMs + (stream.hasOutput ? EARLY_MS : COALESCE_MS)) continue;
       if (count >= CALL_LIMIT) break;
       const { job, epoch } = stream.source.attempt;
       const items = stream.source.take();
@@ -184,4 +190,8 @@ export class TokenWriter {
     if (!this.#streams.delete(stream.source)) return;
     stream.source.onLost(code === -1 ? "fenced" : code === -2 ? "gap" : "gone");
   }
+}
+
+function nextBeat(nowMs: number): number {
+  return (Math.floor(nowMs / COALESCE_MS) + 1) * COALESCE_MS;
 }
