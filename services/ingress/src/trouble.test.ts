@@ -230,11 +230,15 @@ describe("too many streams", () => {
     const first = await full.stream("GET", `/v1/jobs/${id}/events`);
     const second = await full.call("GET", `/v1/jobs/${id}/events`);
     const call = await full.call("POST", "/v1/chat/completions", { body: request });
+    const patient = await full.call("POST", "/v1/jobs", { body, headers: { prefer: "wait=9" } });
     const list = await client.call("GET", "/v1/jobs");
 
     expect([second.status, call.status]).toEqual([503, 503]);
     expect(second.headers.get("retry-after")).toBe("1");
-    expect(list.body["data"]).toHaveLength(1);
+    // Accepted is accepted, though nobody can wait with it.
+    expect(patient.status).toBe(202);
+    expect(patient.headers.get("preference-applied")).toBeNull();
+    expect(list.body["data"]).toHaveLength(2);
     first.hangUp();
   });
 });

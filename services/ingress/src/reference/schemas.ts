@@ -26,7 +26,7 @@ const generated = {
 };
 
 /** Every shape the API takes or gives, by the name the reference calls it. */
-export const SCHEMAS = {
+const SCHEMAS = {
   Submit: submitSchema,
   Job: jobSchema,
   JobList: jobListSchema,
