@@ -18,7 +18,7 @@ import {
 import { HeadraceError } from "./error.ts";
 import { JobFeed, type FeedOptions, type JobEventItem } from "./job-feed.ts";
 import { TextFold, type TextPiece } from "./text-fold.ts";
-import { DEFAULT_TIMING, Outage, type Timing } from "./timing.ts";
+import { DEFAULT_TIMING, Outage, type OnRetry, type Timing } from "./timing.ts";
 import { Transport } from "./transport.ts";
 
 export interface HeadraceOptions {
@@ -28,8 +28,8 @@ export interface HeadraceOptions {
   /** Replaces the global `fetch`, as for a proxy. */
   readonly fetch?: typeof fetch;
   readonly timing?: Partial<Timing>;
-  /** Told before each further try of a call, with the pause before it in ms. */
-  readonly onRetry?: (error: HeadraceError, pauseMs: number) => void;
+  /** Told before each further try of a call, and each further connection for events. */
+  readonly onRetry?: OnRetry;
 }
 
 /** What every call takes: aborting the signal rejects with the signal's reason. */
@@ -230,7 +230,7 @@ export class Headrace {
   }
 
   async #poll(id: string, signal: AbortSignal): Promise<Job> {
-    const outage = new Outage(this.#transport.timing);
+    const outage = new Outage(this.#transport.timing, this.#transport.onRetry);
     for (;;) {
       try {
         const job = await this.get(id, { signal, waitSeconds: POLL_SECONDS });

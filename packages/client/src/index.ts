@@ -7,4 +7,4 @@ export {
   type TerminalEvent,
 } from "./job-feed.ts";
 export { TextFold, type TextPiece } from "./text-fold.ts";
-export { type Timing } from "./timing.ts";
+export { type OnRetry, type Timing } from "./timing.ts";

@@ -40,7 +40,7 @@ export class JobFeed {
   constructor(transport: Transport, options: FeedOptions) {
     this.#transport = transport;
     this.#options = options;
-    this.#outage = new Outage(transport.timing);
+    this.#outage = new Outage(transport.timing, transport.onRetry);
     this.#after = options.startingAfter;
   }
 

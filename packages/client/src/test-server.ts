@@ -13,7 +13,7 @@ export type Answer = (
 ) => Promise<void> | void;
 
 /** What a test says about the server it talks to. */
-export interface TestServer {
+interface TestServer {
   readonly url: string;
   /** Every request so far, oldest first. */
   readonly requests: readonly IncomingMessage[];

@@ -14,6 +14,9 @@ export interface Timing {
   readonly outageMs: number;
 }
 
+/** Told of a failure that is tried again, and after what pause in ms. */
+export type OnRetry = (error: HeadraceError, pauseMs: number) => void;
+
 export const DEFAULT_TIMING: Timing = {
   answerMs: 30_000,
   silenceMs: 45_000,
@@ -61,12 +64,14 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
  */
 export class Outage {
   readonly #timing: Timing;
+  readonly #onRetry: OnRetry;
   #beganAtMs: number | null = null;
   #tries = 0;
   #triedAtMs = 0;
 
-  constructor(timing: Timing) {
+  constructor(timing: Timing, onRetry: OnRetry) {
     this.#timing = timing;
+    this.#onRetry = onRetry;
   }
 
   /** The server was heard: it is there, even if it has nothing to say. */
@@ -90,7 +95,9 @@ export class Outage {
     // A try that took this long is no storm, whatever ended it: idle connections are cut by proxies.
     if (now - this.#triedAtMs > this.#timing.longestPauseMs) this.#tries = 0;
     this.#tries += 1;
-    await pause(pauseBefore(this.#tries, failure, this.#timing) ?? LONGEST_ASKED_MS, signal);
+    const pauseMs = pauseBefore(this.#tries, failure, this.#timing) ?? LONGEST_ASKED_MS;
+    this.#onRetry(failure, pauseMs);
+    await pause(pauseMs, signal);
     this.#triedAtMs = performance.now();
   }
 }

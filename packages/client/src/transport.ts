@@ -1,5 +1,5 @@
 import { HeadraceError, readRefusal, toConnectionError, toInvalidResponse } from "./error.ts";
-import { pause, pauseBefore, type Timing } from "./timing.ts";
+import { pause, pauseBefore, type OnRetry, type Timing } from "./timing.ts";
 
 /** What the client needs of a contract's schema. */
 export interface Schema<Value> {
@@ -27,13 +27,13 @@ export interface TransportOptions {
   readonly apiKey: string;
   readonly fetch: typeof fetch;
   readonly timing: Timing;
-  /** Told before each further try of a call. */
-  readonly onRetry: (error: HeadraceError, pauseMs: number) => void;
+  readonly onRetry: OnRetry;
 }
 
 /** Carries calls to one server. Every call of the API is safe to repeat, so every call is. */
 export class Transport {
   readonly timing: Timing;
+  readonly onRetry: OnRetry;
   readonly #base: URL;
   readonly #headers: Headers;
   readonly #options: TransportOptions;
@@ -41,6 +41,7 @@ export class Transport {
   /** @throws TypeError for a URL or a key that cannot be sent */
   constructor(options: TransportOptions) {
     this.timing = options.timing;
+    this.onRetry = options.onRetry;
     this.#base = new URL(options.url.endsWith("/") ? options.url : `${options.url}/`);
     this.#headers = new Headers({ authorization: `Bearer ${options.apiKey}` });
     this.#options = options;
@@ -61,7 +62,7 @@ export class Transport {
         }
         const pauseMs = pauseBefore(tries, error, this.timing);
         if (pauseMs === null) throw error;
-        this.#options.onRetry(error, pauseMs);
+        this.onRetry(error, pauseMs);
         await pause(pauseMs, call.signal);
       }
     }

@@ -1,0 +1,205 @@
+import { resolve } from "node:path";
+import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+
+import {
+  deadlineSecondsSchema,
+  endpointSchema,
+  prioritySchema,
+  PRIORITIES,
+} from "@headrace/contract";
+import { z } from "zod";
+
+import { DEFAULT_DATA_DIRECTORY } from "./data-directory.ts";
+
+/** A command line that cannot be understood. The message says what was wrong with it. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+  readonly command: CommandName | null;
+
+  constructor(message: string, command: CommandName | null) {
+    super(message);
+    this.command = command;
+  }
+}
+
+const MAX_PORT = 65_535;
+/** More workers than this on one machine is a typing error. */
+const MAX_WORKERS = 64;
+const DEFAULT_PORT = 8_080;
+
+/** `chat` and the like stand for the endpoint they end. */
+const ENDPOINTS: Readonly<Record<string, string>> = {
+  chat: "/v1/chat/completions",
+  completions: "/v1/completions",
+  embeddings: "/v1/embeddings",
+};
+
+const port = z.coerce
+  .number("expected a number")
+  .int()
+  .min(0)
+  .max(MAX_PORT, `expected a port, 0 to ${MAX_PORT}`);
+const jobId = z.string().regex(/^job_\w+$/, "expected an id as `submit` prints it: job_…");
+const connection = {
+  url: z.url({ protocol: /^https?$/, error: "expected http://host:port" }).optional(),
+  "data-dir": z.string().min(1).default(DEFAULT_DATA_DIRECTORY).transform(toAbsolute),
+};
+const json = { json: z.boolean().default(false) };
+
+const schemas = {
+  up: z.strictObject({
+    port: port.default(DEFAULT_PORT),
+    host: z.string().min(1).default("127.0.0.1"),
+    "data-dir": connection["data-dir"],
+    workers: z.coerce.number("expected a number").int().min(1).max(MAX_WORKERS).default(1),
+    "engine-url": z
+      .url({ protocol: /^https?$/, error: "expected http://host:port" })
+      .transform((url) => url.replace(/\/(v1\/?)?$/, ""))
+      .optional(),
+    "redis-url": z.url({ protocol: /^rediss?$/, error: "expected redis://host:port" }).optional(),
+    "redis-port": port.min(1).optional(),
+    once: z.boolean().default(false),
+    verbose: z.boolean().default(false),
+  }),
+  submit: z.strictObject({
+    ...connection,
+    ...json,
+    positionals: z.tuple([z.string().min(1, "expected a prompt")], "expected one prompt"),
+    model: z.string().min(1).optional(),
+    endpoint: z
+      .string()
+      .default("chat")
+      .transform((name) => ENDPOINTS[name] ?? name)
+      .pipe(z.enum(endpointSchema.options, "expected chat, completions or embeddings")),
+    "max-tokens": z.coerce.number("expected a number").int().min(1).optional(),
+    priority: z.enum(prioritySchema.options, `expected ${PRIORITIES.join(", ")}`).optional(),
+    deadline: z
+      .string()
+      .transform(toSeconds)
+      .refine((seconds) => deadlineSecondsSchema.safeParse(seconds).success, {
+        error: "expected a time such as 30s, 5m or 2h, from a second to 7 days",
+      })
+      .optional(),
+    detach: z.boolean().default(false),
+  }),
+  watch: z.strictObject({ ...connection, positionals: z.tuple([jobId], "expected one job id") }),
+  get: z.strictObject({
+    ...connection,
+    ...json,
+    positionals: z.tuple([jobId], "expected one job id"),
+  }),
+  cancel: z.strictObject({
+    ...connection,
+    ...json,
+    positionals: z.tuple([jobId], "expected one job id"),
+  }),
+};
+
+export type CommandName = keyof typeof schemas;
+export type UpOptions = z.infer<typeof schemas.up>;
+export type SubmitOptions = z.infer<typeof schemas.submit>;
+export type WatchOptions = z.infer<typeof schemas.watch>;
+export type GetOptions = z.infer<typeof schemas.get>;
+export type CancelOptions = z.infer<typeof schemas.cancel>;
+
+/** What a command line asks for. */
+export type Command =
+  | { readonly name: "help"; readonly of: CommandName | null }
+  | { readonly name: "version" }
+  | { readonly name: "up"; readonly options: UpOptions }
+  | { readonly name: "submit"; readonly options: SubmitOptions }
+  | { readonly name: "watch"; readonly options: WatchOptions }
+  | { readonly name: "get"; readonly options: GetOptions }
+  | { readonly name: "cancel"; readonly options: CancelOptions };
+
+/** Understand a command line. @throws UsageError */
+export function readCommandLine(argv: readonly string[]): Command {
+  const [first, ...rest] = argv;
+  if (first === "--version" || first === "-v") return { name: "version" };
+  if (first === undefined || first === "--help" || first === "-h" || first === "help") {
+    return { name: "help", of: findCommandName(rest[0]) };
+  }
+  const name = findCommandName(first);
+  if (name === null) throw new UsageError(`there is no command ${JSON.stringify(first)}`, null);
+  if (asksForHelp(rest)) return { name: "help", of: name };
+  switch (name) {
+    case "up":
+      return { name, options: readOptions(name, schemas.up, rest) };
+    case "submit":
+      return { name, options: readOptions(name, schemas.submit, rest) };
+    case "watch":
+      return { name, options: readOptions(name, schemas.watch, rest) };
+    case "get":
+      return { name, options: readOptions(name, schemas.get, rest) };
+    case "cancel":
+      return { name, options: readOptions(name, schemas.cancel, rest) };
+  }
+}
+
+function findCommandName(text: string | undefined): CommandName | null {
+  return text !== undefined && isCommandName(text) ? text : null;
+}
+
+function isCommandName(text: string): text is CommandName {
+  return Object.hasOwn(schemas, text);
+}
+
+/** Help is given also where the rest of the line makes no sense. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  const flags = end === -1 ? args : args.slice(0, end);
+  return flags.includes("--help") || flags.includes("-h");
+}
+
+const BOOLEANS: ReadonlySet<string> = new Set(["once", "verbose", "detach", "json"]);
+
+function readOptions<Shape extends z.ZodRawShape>(
+  name: CommandName,
+  schema: z.ZodObject<Shape>,
+  args: readonly string[],
+): z.infer<z.ZodObject<Shape>> {
+  const flags = Object.keys(schema.shape).filter((key) => key !== "positionals");
+  const options: ParseArgsOptionsConfig = Object.fromEntries(
+    flags.map((flag) => [flag, { type: BOOLEANS.has(flag) ? "boolean" : "string" }]),
+  );
+  const given = parseFlags(name, options, args);
+  const takesPositionals = "positionals" in schema.shape;
+  if (!takesPositionals && given.positionals.length > 0) {
+    throw new UsageError(`${JSON.stringify(given.positionals[0])} is not a flag`, name);
+  }
+  const positionals = takesPositionals ? { positionals: given.positionals } : {};
+  const parsed = schema.safeParse({ ...given.values, ...positionals });
+  if (parsed.success) return parsed.data;
+  throw new UsageError(parsed.error.issues.map(describeIssue).join("\n"), name);
+}
+
+function parseFlags(
+  name: CommandName,
+  options: ParseArgsOptionsConfig,
+  args: readonly string[],
+): { readonly values: object; readonly positionals: readonly string[] } {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // What follows the first sentence is about positionals that begin with a dash.
+    throw new UsageError(message.replace(/\. .*/s, ""), name);
+  }
+}
+
+function describeIssue({ path, message }: z.core.$ZodIssue): string {
+  const [flag] = path;
+  return flag === "positionals" ? message : `--${String(flag)}: ${message}`;
+}
+
+function toAbsolute(path: string): string {
+  return resolve(path);
+}
+
+const SECONDS_PER_UNIT: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** `90`, `90s`, `5m`, `2h`, `1d` in seconds; NaN, which no schema accepts, for anything else. */
+function toSeconds(text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([smhd]?)$/.exec(text) ?? [];
+  return Number(digits) * (SECONDS_PER_UNIT[unit || "s"] ?? Number.NaN);
+}

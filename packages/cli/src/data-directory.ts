@@ -1,0 +1,98 @@
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { CommandFailure, systemCodeOf, tellsOfFullDisk } from "./failure.ts";
+
+/** Where the data is kept unless told otherwise, from the folder a command is run in. */
+export const DEFAULT_DATA_DIRECTORY = ".data";
+/** Bytes of a key's randomness. */
+const KEY_BYTES = 24;
+const OWNER_ONLY = 0o600;
+const OWNER_ONLY_FOLDER = 0o700;
+
+/** The folder that holds all that `up` keeps: the queue, the API key, the logs. */
+export class DataDirectory {
+  readonly path: string;
+
+  /** @param path absolute */
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get apiKeyPath(): string {
+    return join(this.path, "api-key");
+  }
+
+  get logsPath(): string {
+    return join(this.path, "logs");
+  }
+
+  get redisPath(): string {
+    return join(this.path, "redis");
+  }
+
+  /** Says which supervisor runs here. */
+  get runPath(): string {
+    return join(this.path, "run.json");
+  }
+
+  /** Make the folders. @throws CommandFailure when they cannot be made or written to */
+  create(): void {
+    this.explain(() => {
+      for (const folder of [this.path, this.logsPath, this.redisPath]) {
+        mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
+      }
+    });
+  }
+
+  /** Read the local API key. @returns null when none was made, or it may not be read */
+  findApiKey(): string | null {
+    try {
+      return readFileSync(this.apiKeyPath, "utf8").trim() || null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Read the local API key, or make one that only this user can read. @throws CommandFailure */
+  ensureApiKey(): { readonly key: string; readonly isNew: boolean } {
+    return this.explain(() => {
+      const known = this.findApiKey();
+      if (known !== null) {
+        chmodSync(this.apiKeyPath, OWNER_ONLY);
+        return { key: known, isNew: false };
+      }
+      const key = `hr_${randomBytes(KEY_BYTES).toString("base64url")}`;
+      writeFileSync(this.apiKeyPath, `${key}\n`, { mode: OWNER_ONLY });
+      return { key, isNew: true };
+    });
+  }
+
+  /** Do file work here so that a full disk or a forbidden folder is told as such. */
+  explain<Result>(work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      const code = systemCodeOf(error);
+      if (code === null) throw error;
+      throw new CommandFailure(`${this.path} cannot be used: ${adviceFor(code)}`, { cause: error });
+    }
+  }
+}
+
+function adviceFor(code: string): string {
+  if (tellsOfFullDisk(code))
+    return "the disk is full. Free some space, or name another folder with --data-dir.";
+  switch (code) {
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return "this user may not write there. Name another folder with --data-dir.";
+    case "ENOTDIR":
+    case "EEXIST":
+      return "part of the path is a file. Name another folder with --data-dir.";
+    default:
+      return `${code}. Name another folder with --data-dir.`;
+  }
+}

@@ -1,0 +1,141 @@
+import { text as readAll } from "node:stream/consumers";
+
+import { HeadraceError, type Headrace } from "@headrace/client";
+import { isTerminal, type Endpoint, type Job, type Submit } from "@headrace/contract";
+
+import {
+  UsageError,
+  type CancelOptions,
+  type GetOptions,
+  type SubmitOptions,
+  type WatchOptions,
+} from "./command-line.ts";
+import { CommandFailure } from "./failure.ts";
+import { JobWatch } from "./job-watch.ts";
+import { renderJob } from "./job-view.ts";
+import { renderSummary } from "./summary.ts";
+import { paint, type Terminal } from "./terminal.ts";
+
+/** What a shell expects of a command that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+/** What every command on a job works with. */
+export interface JobContext {
+  readonly headrace: Headrace;
+  readonly terminal: Terminal;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** Queue a generation; then watch it, unless told otherwise. @returns the exit code */
+export async function submitJob(options: SubmitOptions, context: JobContext): Promise<number> {
+  const { headrace, terminal, signal } = context;
+  const submit = await toSubmit(options, context);
+  const job = await submitOrName(submit, context);
+  if (options.detach) {
+    terminal.out.write(options.json ? toJson(job) : `${job.id}\n`);
+    return 0;
+  }
+  if (!options.json) return watch(job.id, context);
+  const ended = await headrace.wait(job.id, { signal });
+  terminal.out.write(toJson(ended));
+  return ended.status === "completed" ? 0 : 1;
+}
+
+/** Show a job from its first word to its end. @returns the exit code */
+export async function watchJob(options: WatchOptions, context: JobContext): Promise<number> {
+  return watch(options.positionals[0], context);
+}
+
+/** Show a job as it is now. @returns the exit code */
+export async function getJob(options: GetOptions, context: JobContext): Promise<number> {
+  const { headrace, terminal, signal } = context;
+  const job = await headrace.get(options.positionals[0], { signal });
+  if (options.json) {
+    terminal.out.write(toJson(job));
+    return 0;
+  }
+  const latency = isTerminal(job.status) ? await headrace.latency(job.id, { signal }) : null;
+  terminal.out.write(`${renderJob(job, latency, terminal.out).join("\n")}\n`);
+  return 0;
+}
+
+/** Stop a job. @returns the exit code */
+export async function cancelJob(options: CancelOptions, context: JobContext): Promise<number> {
+  const { headrace, terminal, signal } = context;
+  const job = await headrace.cancel(options.positionals[0], { signal });
+  terminal.out.write(options.json ? toJson(job) : `${describeCancelled(job)}\n`);
+  return 0;
+}
+
+function describeCancelled({ id, status }: Job): string {
+  if (status === "cancelled") return `${id} is cancelled`;
+  return isTerminal(status) ? `${id} had ended before: ${status}` : `${id} is being cancelled`;
+}
+
+async function watch(id: string, { headrace, terminal, signal }: JobContext): Promise<number> {
+  try {
+    const ended = await new JobWatch(headrace, id, terminal).run(signal);
+    terminal.err.write(`\n${renderSummary(ended, terminal.err).join("\n")}\n`);
+    return ended.status === "completed" ? 0 : 1;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    const hint = paint(terminal.err, "bold", `${terminal.command} watch ${terminal.flags}${id}`);
+    terminal.err.write(`\nThe job goes on. Watch it again with: ${hint}\n`);
+    return INTERRUPTED;
+  }
+}
+
+async function toSubmit(options: SubmitOptions, { headrace, signal }: JobContext): Promise<Submit> {
+  const [given] = options.positionals;
+  const prompt = given === "-" ? await readAll(process.stdin) : given;
+  if (prompt.trim() === "") throw new UsageError("the prompt is empty", "submit");
+  const model = options.model ?? (await onlyModel(headrace, signal));
+  const maxTokens = options["max-tokens"];
+  return {
+    endpoint: options.endpoint,
+    request: {
+      model,
+      ...toInput(options.endpoint, prompt),
+      ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+    },
+    ...(options.priority === undefined ? {} : { priority: options.priority }),
+    ...(options.deadline === undefined ? {} : { deadline_seconds: options.deadline }),
+  };
+}
+
+function toInput(endpoint: Endpoint, prompt: string): object {
+  switch (endpoint) {
+    case "/v1/chat/completions":
+      return { messages: [{ role: "user", content: prompt }] };
+    case "/v1/completions":
+      return { prompt };
+    case "/v1/embeddings":
+      return { input: prompt };
+  }
+}
+
+async function onlyModel(headrace: Headrace, signal: AbortSignal): Promise<string> {
+  const models = await headrace.models({ signal });
+  const [first, second] = models;
+  if (first === undefined) throw new CommandFailure("No worker has offered a model yet.");
+  if (second === undefined) return first.id;
+  const names = models.map(({ id }) => `  --model ${id}`).join("\n");
+  throw new UsageError(`there are several models; choose one:\n${names}`, "submit");
+}
+
+async function submitOrName(submit: Submit, { headrace, signal }: JobContext): Promise<Job> {
+  try {
+    return await headrace.submit(submit, { signal });
+  } catch (error) {
+    if (!(error instanceof HeadraceError) || error.code !== "model_not_found") throw error;
+    // Most often a typing error: say what there is.
+    const models = await headrace.models({ signal });
+    const names = models.map(({ id }) => `  --model ${id}`).join("\n");
+    throw new CommandFailure(`${error.message}\nThere is:\n${names}`, { cause: error });
+  }
+}
+
+function toJson(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

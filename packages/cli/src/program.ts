@@ -1,0 +1,101 @@
+import { readFileSync } from "node:fs";
+
+import { HeadraceError } from "@headrace/client";
+import { ConfigurationError } from "@headrace/runtime";
+import { z } from "zod";
+
+import { readCommandLine, UsageError, type Command } from "./command-line.ts";
+import { connect, flagsFor, type ConnectionOptions } from "./connection.ts";
+import { readOwnEnvironment } from "./environment.ts";
+import { CommandFailure, describeApiError } from "./failure.ts";
+import { cancelJob, getJob, submitJob, watchJob, type JobContext } from "./job-commands.ts";
+import { paint, type Terminal } from "./terminal.ts";
+import { up } from "./up.ts";
+import { helpOf, usageOf } from "./usage.ts";
+
+/** What a shell expects of a command that Ctrl-C ended. */
+const INTERRUPTED = 130;
+const BAD_USAGE = 2;
+
+/**
+ * Run `headrace` with the arguments that came after its name.
+ *
+ * @returns the exit code: 0 done, 1 failed, 2 bad usage, 130 interrupted
+ */
+export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    return await execute(readCommandLine(argv), terminal);
+  } catch (error) {
+    return report(error, terminal);
+  }
+}
+
+async function execute(command: Command, terminal: Terminal): Promise<number> {
+  switch (command.name) {
+    case "help":
+      terminal.out.write(`${helpOf(command.of)}\n`);
+      return 0;
+    case "version":
+      terminal.out.write(`${readVersion()}\n`);
+      return 0;
+    case "up":
+      return up(command.options, readOwnEnvironment(), terminal);
+    case "submit":
+      return withJobs(command.options, terminal, (context) => submitJob(command.options, context));
+    case "watch":
+      return withJobs(command.options, terminal, (context) => watchJob(command.options, context));
+    case "get":
+      return withJobs(command.options, terminal, (context) => getJob(command.options, context));
+    case "cancel":
+      return withJobs(command.options, terminal, (context) => cancelJob(command.options, context));
+  }
+}
+
+/** Do `work` on the jobs of a Headrace. Ctrl-C aborts it; further ones change nothing. */
+async function withJobs(
+  options: ConnectionOptions,
+  terminal: Terminal,
+  work: (context: JobContext) => Promise<number>,
+): Promise<number> {
+  const headrace = connect(options, readOwnEnvironment(), terminal);
+  const hinting = { ...terminal, flags: flagsFor(options) };
+  const interrupt = new AbortController();
+  const stop = (): void => interrupt.abort();
+  process.on("SIGINT", stop);
+  try {
+    return await work({ headrace, terminal: hinting, signal: interrupt.signal });
+  } catch (error) {
+    if (interrupt.signal.aborted) return INTERRUPTED;
+    throw error;
+  } finally {
+    process.off("SIGINT", stop);
+  }
+}
+
+function report(error: unknown, { err }: Terminal): number {
+  const tell = (message: string): void => err.write(`${paint(err, "red", "✗")} ${message}\n`);
+  if (error instanceof UsageError) {
+    tell(`${error.message}\n${usageOf(error.command)}`);
+    return BAD_USAGE;
+  }
+  if (error instanceof CommandFailure) {
+    tell(error.message);
+    return error.exitCode;
+  }
+  if (error instanceof HeadraceError) {
+    tell(describeApiError(error));
+    return 1;
+  }
+  if (error instanceof ConfigurationError) {
+    tell(error.message);
+    return BAD_USAGE;
+  }
+  throw error;
+}
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(
+    readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+  );
+  return z.object({ version: z.string() }).parse(manifest).version;
+}

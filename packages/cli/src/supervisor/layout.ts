@@ -1,0 +1,73 @@
+import type { UpOptions } from "../command-line.ts";
+import type { DataDirectory } from "../data-directory.ts";
+import type { Environment } from "../environment.ts";
+import { assertAvailable, findFreePorts, LOCAL, toUrl } from "./address.ts";
+import type { PartPlan } from "./part.ts";
+import { planRedis } from "./redis.ts";
+import { planEngine, planIngress, planWorker } from "./services.ts";
+
+/** A part, and where it is to be found. */
+export interface Placed {
+  readonly plan: PartPlan;
+  readonly where: string;
+}
+
+/** All parts by what they need: Redis and engine nothing, workers both, the ingress Redis. */
+export interface Layout {
+  /** Where the API serves. */
+  readonly url: string;
+  /** Empty when one that runs already is used, as for the engine. */
+  readonly redis: readonly Placed[];
+  readonly engine: readonly Placed[];
+  readonly workers: readonly Placed[];
+  readonly ingress: readonly Placed[];
+}
+
+/** Ports that are found whether they are needed or not: the API's, Redis', the engine's. */
+const FIXED_PORTS = 3;
+
+export interface LayoutOptions {
+  readonly up: UpOptions;
+  readonly environment: Environment;
+  readonly directory: DataDirectory;
+  readonly apiKey: string;
+}
+
+/**
+ * Give every part its port and tell it where the others are.
+ *
+ * @throws CommandFailure when the API's port is taken, or there is no Redis to start
+ */
+export async function layOut(options: LayoutOptions): Promise<Layout> {
+  const { up, environment, directory, apiKey } = options;
+  const [freePort = 0, redisPort = 0, enginePort = 0, ...workerPorts] = await findFreePorts(
+    FIXED_PORTS + up.workers,
+  );
+  const port = up.port === 0 ? freePort : up.port;
+  await assertAvailable(up.host, port);
+  const url = toUrl(up.host, port);
+
+  const ownRedis =
+    up["redis-url"] === undefined
+      ? planRedis(directory, environment, up["redis-port"] ?? redisPort)
+      : null;
+  const redisUrl = ownRedis?.url ?? up["redis-url"] ?? "";
+  const ownEngine = up["engine-url"] === undefined ? planEngine(enginePort) : null;
+  const engineUrl = up["engine-url"] ?? toUrl(LOCAL, enginePort);
+  const workers = workerPorts.map((operationsPort, index) => ({
+    plan: planWorker({ name: `worker-${index + 1}`, operationsPort, redisUrl, engineUrl }),
+    where: `takes jobs to ${engineUrl}`,
+  }));
+  const metricsPeers = [
+    ...(ownEngine === null ? [] : [`${engineUrl}/metrics`]),
+    ...workerPorts.map((peer) => `${toUrl(LOCAL, peer)}/metrics`),
+  ];
+  const ingress = planIngress({ host: up.host, port, redisUrl, apiKey, metricsPeers });
+  return {
+    url,
+    redis: ownRedis === null ? [] : [{ plan: ownRedis.plan, where: `${LOCAL}:${ownRedis.port}` }],
+    engine: ownEngine === null ? [] : [{ plan: ownEngine, where: engineUrl }],
+    workers,
+    ingress: [{ plan: ingress, where: url }],
+  };
+}

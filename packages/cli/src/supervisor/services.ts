@@ -1,0 +1,70 @@
+import { LOCAL, toUrl } from "./address.ts";
+import { nodeProgram, servicePath } from "./child.ts";
+import type { PartPlan } from "./part.ts";
+
+/** How long a process of ours may take to get ready, ms: a slow machine under load. */
+const READY_MS = 30_000;
+
+/** Plan the engine that needs no GPU. */
+export function planEngine(port: number): PartPlan {
+  // With its own account of each request, so that no stage of a job's time is guessed.
+  const args = ["--port", String(port), "--profile", "fast", "--enable-per-request-metrics"];
+  return {
+    name: "engine",
+    program: nodeProgram(servicePath("engine-sim"), args),
+    readiness: { line: /"listening"/ },
+    readyMs: READY_MS,
+  };
+}
+
+/** Where a worker and what it works with are. */
+export interface WorkerPlace {
+  readonly name: string;
+  readonly operationsPort: number;
+  readonly redisUrl: string;
+  readonly engineUrl: string;
+}
+
+/** Plan a worker. It is ready once it has found its engine. */
+export function planWorker({ name, operationsPort, redisUrl, engineUrl }: WorkerPlace): PartPlan {
+  return {
+    name,
+    program: nodeProgram(servicePath("worker"), [], {
+      REDIS_URL: redisUrl,
+      ENGINE_URL: engineUrl,
+      WORKER_OPERATIONS_HOST: LOCAL,
+      WORKER_OPERATIONS_PORT: String(operationsPort),
+    }),
+    readiness: { url: `${toUrl(LOCAL, operationsPort)}/readyz` },
+    readyMs: READY_MS,
+    advice: `Does ${engineUrl} answer? It must list its models at ${engineUrl}/v1/models.`,
+  };
+}
+
+/** Where the ingress and what it works with are. */
+export interface IngressPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly redisUrl: string;
+  readonly apiKey: string;
+  /** URLs of the other processes' metrics. */
+  readonly metricsPeers: readonly string[];
+}
+
+/** Plan the ingress. It is ready once it can reach Redis. */
+export function planIngress(place: IngressPlace): PartPlan {
+  return {
+    name: "ingress",
+    program: nodeProgram(servicePath("ingress"), [], {
+      HEADRACE_API_KEY: place.apiKey,
+      REDIS_URL: place.redisUrl,
+      INGRESS_HOST: place.host,
+      INGRESS_PORT: String(place.port),
+      INGRESS_OPERATIONS_PORT: "0",
+      INGRESS_METRICS_PEERS: place.metricsPeers.join(","),
+    }),
+    readiness: { url: `${toUrl(place.host, place.port)}/readyz` },
+    readyMs: READY_MS,
+    advice: `Does Redis answer at ${new URL(place.redisUrl).host}?`,
+  };
+}

@@ -1,0 +1,168 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { describe, expect, test as plainTest } from "vitest";
+
+const PROGRAM = fileURLToPath(new URL("main.ts", import.meta.url));
+const TEST_MS = 60_000;
+
+/** `headrace` as a user runs it, in a folder of the test's own. */
+class Command {
+  readonly #process: ChildProcess;
+  readonly ended: Promise<unknown[]>;
+  out = "";
+  err = "";
+
+  constructor(folder: string, args: readonly string[]) {
+    this.#process = spawn(process.execPath, [PROGRAM, ...args], { cwd: folder, stdio: "pipe" });
+    this.ended = once(this.#process, "close");
+    this.#process.stdout?.on("data", (chunk: Buffer) => (this.out += chunk.toString()));
+    this.#process.stderr?.on("data", (chunk: Buffer) => (this.err += chunk.toString()));
+  }
+
+  async exitCode(): Promise<unknown> {
+    const [code] = await this.ended;
+    return code;
+  }
+
+  /** Resolve once it has said something on its standard error. */
+  async says(words: RegExp): Promise<void> {
+    while (!words.test(this.err)) {
+      const { stderr } = this.#process;
+      if (stderr === null) throw new TypeError("no standard error");
+      const gone = this.ended.then(() => "gone");
+      const heard = once(stderr, "data").then(() => "heard");
+      if ((await Promise.race([gone, heard])) === "gone") throw new Error(`it said:\n${this.err}`);
+    }
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.#process.kill(name);
+  }
+}
+
+const test = plainTest
+  .extend("folder", async ({}, { onCleanup }) => {
+    const folder = mkdtempSync(join(tmpdir(), "headrace-up-"));
+    onCleanup(() => rmSync(folder, { recursive: true, force: true }));
+    return folder;
+  })
+  .extend("headrace", async ({ folder }, { onCleanup }) => {
+    const commands: Command[] = [];
+    onCleanup(async () => {
+      for (const command of commands) command.signal("SIGTERM");
+      await Promise.all(commands.map((command) => command.ended));
+    });
+    return (...args: string[]): Command => {
+      const command = new Command(folder, args);
+      commands.push(command);
+      return command;
+    };
+  });
+
+const readRun = (folder: string): { url: string; children: { pid: number }[] } =>
+  JSON.parse(readFileSync(join(folder, ".data/run.json"), "utf8"));
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+describe("headrace up", { timeout: TEST_MS }, () => {
+  test("runs a first job through everything, shows where its time went, and leaves nothing", async ({
+    folder,
+    headrace,
+  }) => {
+    const up = headrace("up", "--once", "--port", "0");
+    await up.says(/a first job/);
+    const { children } = readRun(folder);
+
+    expect(await up.exitCode()).toBe(0);
+    expect(up.out.split(" ").length).toBeGreaterThan(10);
+    expect(up.err).toMatch(/completed job_/);
+    expect(up.err).toMatch(/decode .*s .*% .*█/);
+    expect(children).toHaveLength(4);
+    expect(children.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    expect(statSync(join(folder, ".data/api-key")).mode & 0o777).toBe(0o600);
+  });
+
+  test("serves the other commands, survives its own death, and stops when told", async ({
+    folder,
+    headrace,
+  }) => {
+    const first = headrace("up", "--port", "0");
+    await first.says(/stops everything/);
+    const submit = headrace("submit", "What is water?", "--max-tokens", "30", "--detach");
+    await submit.ended;
+    const id = submit.out.trim();
+    const watch = headrace("watch", id);
+
+    expect(await watch.exitCode()).toBe(0);
+    expect(watch.err).toContain("30 out");
+    const { children } = readRun(folder);
+    first.signal("SIGKILL");
+    await first.ended;
+
+    const second = headrace("up", "--port", "0");
+    await second.says(/stops everything/);
+    expect(children.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    const get = headrace("get", id, "--json");
+    await get.ended;
+    expect(JSON.parse(get.out)).toMatchObject({ id, status: "completed" });
+    const later = readRun(folder).children;
+    second.signal("SIGINT");
+
+    expect(await second.exitCode()).toBe(0);
+    expect(later.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  });
+
+  test("names the port that is taken, and a flag to choose another", async ({ headrace }) => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const up = headrace("up", "--port", String(port));
+
+    expect(await up.exitCode()).toBe(1);
+    expect(up.err).toContain(`Port ${port} of 127.0.0.1 is taken`);
+    expect(up.err).toContain(`--port ${port + 1}`);
+    server.close();
+  });
+
+  test("says which part failed, in its own words, and stops the others", async ({
+    folder,
+    headrace,
+  }) => {
+    mkdirSync(join(folder, ".data/redis/appendonlydir"), { recursive: true });
+    writeFileSync(join(folder, ".data/redis/appendonlydir/appendonly.aof.manifest"), "nonsense\n");
+    const up = headrace("up", "--port", "0");
+
+    expect(await up.exitCode()).toBe(1);
+    expect(up.err).toMatch(/redis ended with exit code 1/);
+    expect(up.err).toMatch(/manifest/);
+  });
+});
+
+describe("headrace", { timeout: TEST_MS }, () => {
+  test("exits with 2 on bad usage, and says how it is meant", async ({ headrace }) => {
+    const submit = headrace("submit");
+
+    expect(await submit.exitCode()).toBe(2);
+    expect(submit.err).toBe('✗ expected one prompt\nusage: headrace submit [flags] "prompt" | -\n');
+  });
+
+  test("says what to do where there is no key", async ({ headrace }) => {
+    const get = headrace("get", "job_abcd_1");
+
+    expect(await get.exitCode()).toBe(1);
+    expect(get.err).toContain("Set HEADRACE_API_KEY");
+  });
+});

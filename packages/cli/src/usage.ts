@@ -1,0 +1,67 @@
+import type { CommandName } from "./command-line.ts";
+
+/** The line that shows how each command is written. */
+const LINES: Readonly<Record<CommandName, string>> = {
+  up: "headrace up [--port 8080] [--workers 1] [--once] [more flags]",
+  submit: 'headrace submit [flags] "prompt" | -',
+  watch: "headrace watch [flags] <job id>",
+  get: "headrace get [--json] [flags] <job id>",
+  cancel: "headrace cancel [--json] [flags] <job id>",
+};
+
+const CONNECTION = `  --url <url>          where Headrace serves (HEADRACE_URL, else what \`up\` runs, else
+                       http://127.0.0.1:8080)
+  --data-dir <folder>  where \`up\` keeps the local API key (.data); HEADRACE_API_KEY wins`;
+
+const DETAILS: Readonly<Record<CommandName, string>> = {
+  up: `Run all of Headrace on this machine, run one job through it, and serve until Ctrl-C.
+
+  --port <port>        the API's port (8080); 0 takes a free one
+  --host <address>     the API's address (127.0.0.1)
+  --data-dir <folder>  queue, API key and logs (.data)
+  --workers <count>    workers to start (1)
+  --engine-url <url>   a vLLM or other OpenAI-compatible server, instead of the built-in simulator
+  --redis-url <url>    a Redis that runs already, instead of one of its own
+  --redis-port <port>  the port of its own Redis (a free one)
+  --once               stop after the first job; the exit code tells whether it completed
+  --verbose            show the logs of all parts instead of keeping them in files`,
+  submit: `Queue a generation and watch it: tokens go to standard output as they come, all else to
+standard error. "-" reads the prompt from standard input. Ctrl-C leaves the job running.
+
+  --model <name>       which model (the only one there is)
+  --endpoint <name>    chat, completions or embeddings (chat)
+  --max-tokens <count> most tokens to generate
+  --priority <name>    interactive, standard or batch (standard)
+  --deadline <time>    give up unless started by then: 30s, 5m, 2h (1h)
+  --detach             print the job's id and leave
+  --json               print the job as JSON, once it has ended (at once with --detach)
+${CONNECTION}`,
+  watch: `Show what a job has said so far, follow it to its end, and tell where the time went.
+
+${CONNECTION}`,
+  get: `Show a job: its state, its result, and where the time went.
+
+  --json               the job as the API gives it
+${CONNECTION}`,
+  cancel: `Stop a job. One that has ended stays as it is.
+
+  --json               the job as the API gives it
+${CONNECTION}`,
+};
+
+/** The usage line of a command; of all commands when none is known. */
+export function usageOf(command: CommandName | null): string {
+  if (command !== null) return `usage: ${LINES[command]}`;
+  return `usage: ${Object.values(LINES).join("\n       ")}`;
+}
+
+/** What `--help` prints. */
+export function helpOf(command: CommandName | null): string {
+  if (command !== null) return `${usageOf(command)}\n\n${DETAILS[command]}`;
+  return `Headrace: a durable queue in front of vLLM GPUs
+
+${usageOf(null)}
+       headrace --version
+
+\`headrace <command> --help\` tells more.`;
+}
