@@ -164,6 +164,21 @@ describe("a streamed call", () => {
     expect(chunks[2]).toBe("[DONE]");
   });
 
+  test("keeps the order of what comes at once", async ({ client, worker }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    for (const text of ["a", "b", "c"]) run.say(text);
+    await run.complete();
+    const chunks = (await (await answer).rest()).map(({ data }) => data);
+
+    expect(chunks.map((data) => /"content":"(.)"/.exec(data)?.[1] ?? data)).toEqual([
+      "a",
+      "b",
+      "c",
+      "[DONE]",
+    ]);
+  });
+
   test("answers an HTTP error when the job fails before any output", async ({ client, worker }) => {
     const answer = client.call("POST", "/v1/chat/completions", { body: streamed });
     const run = await worker.next();
