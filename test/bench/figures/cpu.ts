@@ -9,8 +9,8 @@ const STEP_MS = 10;
 const TOKENS = 64;
 const IN_FLIGHT = 64;
 const WARM_UP_JOBS = 500;
-const ROUNDS = 3;
-const JOBS_PER_ROUND = 1_000;
+const ROUNDS = 5;
+const JOBS_PER_ROUND = 600;
 const LIMIT = 3;
 
 const BODY = JSON.stringify({
