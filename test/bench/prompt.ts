@@ -7,7 +7,7 @@ const SENTENCE =
   "A headrace is the channel that carries water to a turbine; it fills as it flows. ";
 
 /** A chat request with a prompt of that many bytes. */
-export const REQUEST = {
+const REQUEST = {
   model: MODEL,
   messages: [
     {
