@@ -51,7 +51,7 @@ const services = new Set(rooms.filter(({ floor }) => floor === "services").map((
 /** Every import of a room's source, tests apart, with the file that makes it. */
 function importsOf(path: string): { readonly file: string; readonly target: string }[] {
   return readdirSync(join(path, "src"), { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts") && !/\.test\.ts$|(^|\/)test-/.test(file))
+    .filter((file) => file.endsWith(".ts") && !/\.test\.ts$|(^|\/)test(ing\/|-)/.test(file))
     .flatMap((file) => {
       const text = readFileSync(join(path, "src", file), "utf8");
       const targets = text.matchAll(/^(?:import|(?:import|export)\b[^;"]*?\bfrom) "([^"]+)";$/gm);

@@ -2,22 +2,25 @@
 --
 -- KEYS[1]  attached  zset  job id -> accepted at, ms
 -- ARGV[1]  slot   prefix of the slot's keys
--- ARGV[2]  grace  ms in which a new job's ingress need not have a lease yet
--- ARGV[3]  count  of jobs to look at, oldest first
+-- ARGV[2]  from   rank of the page's first job
+-- ARGV[3]  count  of jobs in the page
 --
--- Returns the jobs' ids.
--- @include clock
-local slot, count = ARGV[1], tonumber(ARGV[3])
-local oldest = tonumber(now_ms()) - ARGV[2]
-local found, leases = {}, {}
+-- Returns {seen, id, ingress, id, …}: how many jobs the page had, then those whose ingress has no
+-- lease, with its name: a lease may also be missing because Redis was away, so the caller asks twice.
+local slot, from, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local page = redis.call('ZRANGE', KEYS[1], from, from + count - 1)
+local found, leases = {#page}, {}
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', oldest, 'LIMIT', 0, count)) do
+for _, id in ipairs(page) do
   local ingress = redis.call('HGET', slot .. ':job:' .. id, 'attached')
   if not ingress then
     redis.call('ZREM', KEYS[1], id)
   else
     leases[ingress] = leases[ingress] or redis.call('EXISTS', slot .. ':lease:' .. ingress)
-    if leases[ingress] == 0 then found[#found + 1] = id end
+    if leases[ingress] == 0 then
+      found[#found + 1] = id
+      found[#found + 1] = ingress
+    end
   end
 end
 return found

@@ -18,17 +18,18 @@
 local id, slot, token, death_limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local job = named_job(id, slot)
 local field = redis.call('HMGET', job.entry, 'state', 'epoch', 'attempts', 'deaths', 'deadline_at',
-  'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token')
+  'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token', 'shown')
 local state, epoch, attempts = field[1], tonumber(field[2] or 0), tonumber(field[3] or 0)
 local deaths, deadline_at, first_claimed_at = tonumber(field[4] or 0), tonumber(field[5]), field[6]
-local shown = tonumber(field[7] or 1) > 1
+-- Whether any attempt has shown output, not only the last: an attempt may end without any.
+local shown = tonumber(field[7] or 1) > 1 or field[13] == '1'
 local reason, fragile, watchers, spec = field[8] or 'first', field[9], field[10], field[11]
 local now = now_ms()
 
 if not state then return {'absent'} end
 if state ~= 'queued' and state ~= 'in_progress' then return {'ended'} end
 
-if state == 'queued' and attempts == 0 and tonumber(now) > deadline_at then
+if state == 'queued' and not first_claimed_at and tonumber(now) > deadline_at then
   end_job(job, 'expired', '{"error":"deadline_exceeded"}', {})
   return {'expired'}
 end
@@ -53,6 +54,7 @@ redis.call('HSET', job.entry, 'state', 'in_progress', 'epoch', epoch, 'next', 1,
   'attempts', attempts, 'deaths', deaths, 'token', token, 'claimed_at', now,
   'first_claimed_at', first_claimed_at or now)
 redis.call('HDEL', job.entry, 'first_token_at', 'retry_reason')
+if shown then redis.call('HSET', job.entry, 'shown', 1) end
 redis.call('ZREM', job.deadline, id)
 count_start(KEYS[6], tonumber(now))
 

@@ -11,13 +11,13 @@
 -- Returns 1 when it expired, 0 when it had started, ended, or still has time.
 -- @include end-job
 local job = named_job(ARGV[1], ARGV[2])
-local field = redis.call('HMGET', job.entry, 'state', 'attempts', 'deadline_at')
+local field = redis.call('HMGET', job.entry, 'state', 'first_claimed_at', 'deadline_at')
 
 if not field[1] then
   redis.call('ZREM', job.deadline, job.id)
   return 0
 end
-if field[1] ~= 'queued' or tonumber(field[2] or 0) > 0 then return 0 end
+if field[1] ~= 'queued' or field[2] then return 0 end
 if tonumber(field[3]) > tonumber(now_ms()) then return 0 end
 end_job(job, 'expired', '{"error":"deadline_exceeded"}', {})
 return 1

@@ -4,12 +4,12 @@
 -- KEYS[2]  deadline  zset
 -- ARGV[1]  id
 -- ARGV[2]  epoch
--- ARGV[3]  reason  why the next attempt begins: handed_back | engine_error
+-- ARGV[3]  reason  why the next attempt begins: handed_back | engine_error | log_lost
 -- ARGV[4]  burn    '1' when the attempt counts, '' when the job is none the worse for it
 --
 -- Returns 1 when released, -1 fenced, -3 gone. A resent call finds the job queued: 1.
 local entry, id, epoch = KEYS[1], ARGV[1], ARGV[2]
-local field = redis.call('HMGET', entry, 'state', 'epoch', 'attempts', 'deadline_at')
+local field = redis.call('HMGET', entry, 'state', 'epoch', 'attempts', 'deadline_at', 'next', 'shown')
 local attempts = tonumber(field[3] or 0)
 
 if not field[1] then return -3 end
@@ -19,13 +19,14 @@ if field[1] ~= 'in_progress' then return -1 end
 
 redis.call('HSET', entry, 'state', 'queued', 'retry_reason', ARGV[3])
 redis.call('HDEL', entry, 'token')
-if ARGV[4] ~= '1' then
-  attempts = attempts - 1
-  redis.call('HSET', entry, 'attempts', attempts)
-  if attempts == 0 then
-    -- As if it had never started: it waits again, and its deadline counts again.
-    redis.call('HDEL', entry, 'first_claimed_at')
-    redis.call('ZADD', KEYS[2], field[4], id)
-  end
+if ARGV[4] == '1' then return 1 end
+
+attempts = attempts - 1
+redis.call('HSET', entry, 'attempts', attempts)
+local shown = tonumber(field[5] or 1) > 1 or field[6] == '1'
+if attempts == 0 and not shown then
+  -- As if it had never started: it waits again, and its deadline counts again.
+  redis.call('HDEL', entry, 'first_claimed_at', 'claimed_at', 'first_token_at')
+  redis.call('ZADD', KEYS[2], field[4], id)
 end
 return 1

@@ -8,7 +8,8 @@
 -- ARGV[3]  digest    string  of the request, with KEYS[3]
 -- ARGV[4]  keep      ms      how long the key is remembered, with KEYS[3]
 --
--- A booking is "<job id> <record key>", so that undoing it finds its record.
+-- A booking is "<job id> <record key>", so that undoing it finds its record. Without a key there
+-- is none: nobody can ask for the job again, and the list drops what has no entry.
 --
 -- Returns {1, id, 1} when booked anew; {0, first id, reserved} when this key and digest already
 -- have a job, reserved = 1 while nobody knows whether it was accepted; {-1, first id, 0} when the
@@ -24,8 +25,10 @@ if record then
   if used ~= digest then return {-1, first, 0} end
   return {0, first, redis.call('ZSCORE', KEYS[2], first .. ' ' .. record_key) and 1 or 0}
 end
-if KEYS[3] then redis.call('SET', KEYS[3], digest .. ' ' .. id, 'PX', keep) end
 
 redis.call('ZADD', KEYS[1], now, id)
-redis.call('ZADD', KEYS[2], string.format('%.0f', now + lease), id .. ' ' .. record_key)
+if KEYS[3] then
+  redis.call('SET', KEYS[3], digest .. ' ' .. id, 'PX', keep)
+  redis.call('ZADD', KEYS[2], string.format('%.0f', now + lease), id .. ' ' .. record_key)
+end
 return {1, id, 1}

@@ -19,6 +19,8 @@ const DEATH_LIMIT = 3;
 /** One attempt at a job, held by this worker until it is finished, released or lost. */
 export interface Attempt {
   readonly job: JobId;
+  /** `<worker>:<number>`: which of the worker's fetches brought it. */
+  readonly token: string;
   readonly epoch: number;
   /** Attempts so far that count, this one included. */
   readonly attempts: number;
@@ -50,6 +52,7 @@ export async function claimJob(
   const [, epoch, attempts, spec, fragile] = reply;
   return {
     job,
+    token,
     epoch,
     attempts,
     spec: jobSpecSchema.parse(JSON.parse(spec)),

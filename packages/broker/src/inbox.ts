@@ -107,9 +107,12 @@ export class Inbox {
     for (const line of message.split("\n")) {
       const [job = "", cursor = "", type = "", data = ""] = line.split("\t", 4);
       const followers = this.#followers.get(job);
-      const entry = followers && toLogEntry(cursor, type, data);
-      if (!entry) continue;
-      for (const follower of followers) follower.receive(entry);
+      if (followers === undefined) continue;
+      const entry = toLogEntry(cursor, type, data);
+      for (const follower of followers) {
+        if (entry === null) follower.catchUp();
+        else follower.receive(entry);
+      }
     }
   }
 

@@ -15,16 +15,14 @@ import type { Follower, Reader } from "./follower.ts";
 import { Inbox } from "./inbox.ts";
 import { JobQueues } from "./job-queue.ts";
 import { findRecords, type JobRecord } from "./job-record.ts";
-import { endingKeys, keys } from "./keys.ts";
+import { cancelJob } from "./cancel.ts";
+import { keys } from "./keys.ts";
 import { ModelRegistry, type KnownModel } from "./model-registry.ts";
 import { assertFit, connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
-import { script } from "./script.ts";
 import { readStanding, type Standing } from "./standing.ts";
 import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
-
-const cancel = script("cancel", z.string().nullable());
 
 /** Jobs looked at side by side when a list is filtered. */
 const LIST_PAGE = 100;
@@ -88,11 +86,15 @@ export class IngressBroker {
 
   /** Sweep every 5 s, unless another ingress does. */
   startSweep(onPass: (counts: SweepCounts) => void): void {
-    this.#sweep.start(onPass);
+    this.#sweep.start((counts) => {
+      onPass(counts);
+      return this.#desk.cancelRefused();
+    });
   }
 
   /** Make one pass of the sweep now. @returns what it mended */
   async sweepNow(): Promise<SweepCounts> {
+    await guard(this.#desk.cancelRefused());
     return guard(this.#sweep.run());
   }
 
@@ -214,7 +216,7 @@ export class IngressBroker {
   }
 
   async #cancel(job: JobId, version: string): Promise<void> {
-    const state = await cancel(this.#redis, endingKeys(job), [job, keys.slotOf(job)]);
+    const state = await cancelJob(this.#redis, job);
     if (state === "queued") await this.#queues.remove(job, version);
   }
 

@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+import type { Redis } from "ioredis";
+
 import type { Report } from "./redis.ts";
 
 const FIRST_PAUSE_MS = 100;
@@ -7,21 +9,46 @@ const LONGEST_PAUSE_MS = 1_000;
 /** Longer than Redis takes to restart and load, far longer than any lock lives. */
 const PATIENCE_MS = 300_000;
 
+/** Replies that say "not now": Redis is loading, full, failing over, or busy with a script. */
+const NOT_NOW = /^(LOADING|OOM|READONLY|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|MISCONF) /;
+
+/** What repeated calls share. */
+export interface Insistence {
+  readonly redis: Redis;
+  readonly report: Report;
+  /** Aborted when the process has no more time to wait for answers. */
+  readonly signal: AbortSignal;
+}
+
 /**
  * Repeat a call until it is answered: for scripts that may run twice without harm, since a lost
- * reply says nothing about what was done.
+ * reply says nothing about what was done. An answer that we do not understand is an answer.
  *
- * @throws the last failure, once 5 minutes have brought no answer
+ * @throws the last failure, once 5 minutes have brought no answer or the signal is aborted; at once
+ *   what no repetition can mend
  */
-export async function insist<Answer>(call: () => Promise<Answer>, report: Report): Promise<Answer> {
+export async function insist<Answer>(
+  call: () => Promise<Answer>,
+  { redis, report, signal }: Insistence,
+): Promise<Answer> {
   const giveUpAtMs = performance.now() + PATIENCE_MS;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {
       return await call();
     } catch (error) {
-      if (performance.now() > giveUpAtMs) throw error;
+      if (signal.aborted || performance.now() > giveUpAtMs || !isLost(error)) throw error;
       report(new Error("no answer from Redis, asking again", { cause: error }));
-      await delay(pauseMs);
     }
+    // While there is no connection, asking would only lengthen the queue of what is to be resent.
+    do await delay(pauseMs, undefined, { signal }).catch(() => {});
+    while (redis.status !== "ready" && !signal.aborted && performance.now() < giveUpAtMs);
   }
+}
+
+/** Whether nobody knows what became of the call, or Redis asks to be asked again. */
+function isLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "ReplyError"
+    ? NOT_NOW.test(error.message)
+    : error.name !== "ZodError" && error.name !== "TypeError";
 }

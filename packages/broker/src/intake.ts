@@ -4,8 +4,8 @@ import { jobIdSchema, type JobId, type ModelCode } from "@headrace/contract";
 import { UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 
-import { claimJob, type Attempt } from "./claim.ts";
-import { insist } from "./insist.ts";
+import { claimJob, type Attempt, type Unclaimable } from "./claim.ts";
+import { insist, type Insistence } from "./insist.ts";
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
 
@@ -22,6 +22,10 @@ const BLOCK_SECONDS = 2;
 /** Jobs fetched side by side: BullMQ hands out one per round trip. */
 const FETCH_LIMIT = 16;
 const RETRY_MS = 500;
+/** An entry is accepted before its job is queued: one that is not there after this never will be. */
+const FORGOTTEN_MS = 60_000;
+/** How long closing waits for what is under way. */
+const CLOSE_MS = 1_000;
 
 /** What the intake asks of the worker. */
 export interface Slots {
@@ -32,6 +36,14 @@ export interface Slots {
   /** The lock of a job in a slot is lost: another worker may have it already. */
   readonly onLockLost: (job: JobId) => void;
 }
+
+/** Gives back an attempt that came too late to start. */
+export interface Declining {
+  readonly decline: (attempt: Attempt) => Promise<void>;
+}
+
+/** One fetch of one job. */
+type Hold = Pick<Attempt, "job" | "token">;
 
 interface Held {
   readonly job: Job;
@@ -51,7 +63,8 @@ export class Intake {
   readonly #redis: Redis;
   readonly #bull: Worker;
   readonly #holder: { readonly code: ModelCode; readonly version: string; readonly worker: string };
-  readonly #slots: Slots;
+  readonly #slots: Slots & Declining;
+  readonly #insistence: Insistence;
   readonly #report: Report;
   readonly #held = new Map<JobId, Held>();
   readonly #renewal: NodeJS.Timeout;
@@ -62,12 +75,13 @@ export class Intake {
   constructor(
     redis: Redis,
     holder: { readonly code: ModelCode; readonly version: string; readonly worker: string },
-    wiring: { readonly slots: Slots; readonly report: Report },
+    wiring: { readonly slots: Slots & Declining; readonly insistence: Insistence },
   ) {
     this.#redis = redis;
     this.#holder = holder;
     this.#slots = wiring.slots;
-    this.#report = wiring.report;
+    this.#insistence = wiring.insistence;
+    this.#report = wiring.insistence.report;
     this.#bull = new Worker(holder.version, null, {
       connection: redis,
       prefix: keys.queuePrefix(holder.code),
@@ -84,11 +98,9 @@ export class Intake {
     this.#renewal = setInterval(() => void this.#renew(), RENEW_MS);
   }
 
-  /** Pull until the signal is aborted. Nothing starts after that. */
+  /** Pull until the signal is aborted. A job fetched or claimed after that is handed back. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#bull.startStalledCheckTimer();
-    const { promise: aborted, resolve } = Promise.withResolvers<boolean[]>();
-    signal.addEventListener("abort", () => resolve([]), { once: true });
     let ask = 1;
     let isQueueEmpty = false;
     while (!signal.aborted) {
@@ -96,7 +108,7 @@ export class Intake {
       if (slots === 0) return;
       const free = slots - this.#admissions.size;
       if (free <= 0) {
-        await Promise.race(this.#admissions);
+        await unlessAborted(Promise.race(this.#admissions), signal);
         continue;
       }
       const count: number = isQueueEmpty ? 1 : Math.min(ask, free, FETCH_LIMIT);
@@ -104,7 +116,7 @@ export class Intake {
         Array.from({ length: count }, () => this.#fetch({ block: isQueueEmpty }, signal)),
       );
       // A wait for the queue cannot be broken off, only left behind: what it brings is handed back.
-      const fetched: boolean[] = await Promise.race([this.#fetches, aborted]);
+      const fetched: boolean[] = (await unlessAborted(this.#fetches, signal)) ?? [];
       const wasWaiting = isQueueEmpty;
       isQueueEmpty = fetched.includes(false);
       // A job that was waited for most often came alone.
@@ -113,33 +125,33 @@ export class Intake {
   }
 
   /** The ledger has this job's end: take it off the queue. */
-  async acknowledge(job: JobId): Promise<void> {
-    const held = this.#take(job);
+  async acknowledge(hold: Hold): Promise<void> {
+    const held = this.#take(hold);
     if (held === null) return;
     try {
       await held.job.moveToCompleted(null, held.token, false);
     } catch (error) {
       // Locked by another worker, or gone: whoever has it finds that it ended, or the sweep does.
-      this.#report(new Error(`acknowledging ${job} is left to the sweep`, { cause: error }));
+      this.#report(new Error(`acknowledging ${hold.job} is left to the sweep`, { cause: error }));
     }
   }
 
   /** The ledger has this job queued again: put it back, and wake a worker that waits for one. */
-  async handBack(job: JobId): Promise<void> {
-    const held = this.#take(job);
+  async handBack(hold: Hold): Promise<void> {
+    const held = this.#take(hold);
     if (held === null) return;
     try {
       await held.job.moveToWait(held.token);
       await this.#wakeIdleWorker();
     } catch (error) {
       // The lock runs out, and the stalled check puts the job back instead.
-      this.#report(new Error(`handing back ${job} is left to its lock`, { cause: error }));
+      this.#report(new Error(`handing back ${hold.job} is left to its lock`, { cause: error }));
     }
   }
 
   /** Forget a job whose lock is another worker's now. */
-  forget(job: JobId): void {
-    this.#held.delete(job);
+  forget(hold: Hold): void {
+    this.#take(hold);
   }
 
   /** Stop renewing and close BullMQ's side. Jobs still held are taken up when their locks end. */
@@ -147,12 +159,15 @@ export class Intake {
     clearInterval(this.#renewal);
     // Closing by force: we wait for our own jobs ourselves, BullMQ knows of none.
     await this.#bull.close(true);
-    await this.#fetches;
-    await Promise.all(this.#admissions);
+    // A wait that Redis never answers does not end by closing.
+    const rest = Promise.all([this.#fetches, ...this.#admissions]);
+    await Promise.race([rest, delay(CLOSE_MS, undefined, { ref: false })]);
   }
 
-  #take(job: JobId): Held | null {
-    const held = this.#held.get(job) ?? null;
+  /** By the fetch, not by the job alone: the same worker may have fetched the job again. */
+  #take({ job, token }: Hold): Held | null {
+    const held = this.#held.get(job);
+    if (held?.token !== token) return null;
     this.#held.delete(job);
     return held;
   }
@@ -174,7 +189,7 @@ export class Intake {
     }
   }
 
-  /** Claim a job without holding up the next fetch: both travel to Redis together. */
+  /** Claim a job without holding up the next fetch. */
   #admit(job: Job, token: string, signal: AbortSignal): void {
     const admission = (job.deferredFailure ? giveUp(job, token) : this.#claim(job, token, signal))
       .catch(this.#report)
@@ -183,23 +198,33 @@ export class Intake {
   }
 
   async #claim(job: Job, token: string, signal: AbortSignal): Promise<void> {
-    const id = jobIdSchema.parse(job.id);
-    this.#held.set(id, { job, token, renewedAtMs: performance.now() });
-    if (signal.aborted) return this.handBack(id);
-    const claimed = await insist(() => claimJob(this.#redis, id, token), this.#report);
-    switch (claimed) {
-      case "absent":
-        // Never acknowledge what the ledger does not know: its entry may only be late. The pause
-        // keeps the job from going round and round until the sweep has judged it.
-        await delay(RETRY_MS);
-        return this.handBack(id);
-      case "ended":
-      case "expired":
-      case "failed":
-        return this.acknowledge(id);
-      default:
-        this.#slots.start(claimed);
+    const hold = { job: jobIdSchema.parse(job.id), token };
+    this.#held.set(hold.job, { job, token, renewedAtMs: performance.now() });
+    if (signal.aborted) return this.handBack(hold);
+    try {
+      const claimed = await insist(() => claimJob(this.#redis, hold.job, token), this.#insistence);
+      if (typeof claimed === "object") await this.#start(claimed, signal);
+      else await this.#dismiss(hold, claimed, job.timestamp);
+    } catch (error) {
+      // Its lock is renewed no more, so another worker takes it, and the claim counts what it costs.
+      this.forget(hold);
+      throw error;
     }
+  }
+
+  async #start(attempt: Attempt, signal: AbortSignal): Promise<void> {
+    if (!signal.aborted) return this.#slots.start(attempt);
+    await this.#slots.decline(attempt);
+  }
+
+  /** Let go of a job that needs no work. */
+  async #dismiss(hold: Hold, reason: Unclaimable, queuedAtMs: number): Promise<void> {
+    if (reason !== "absent" || queuedAtMs < Date.now() - FORGOTTEN_MS) {
+      return this.acknowledge(hold);
+    }
+    // Not acknowledged while its entry may only be late. The pause keeps it from going round.
+    await delay(RETRY_MS);
+    return this.handBack(hold);
   }
 
   /** BullMQ's `moveToWait` of a prioritized job wakes nobody: an idle worker would sleep on. */
@@ -225,8 +250,10 @@ export class Intake {
       const tooOldMs = performance.now() - SELF_FENCE_MS;
       lost = held.filter(([, job]) => job.renewedAtMs < tooOldMs).map(([id]) => id);
     }
-    for (const id of jobIdSchema.array().parse(lost)) {
-      if (this.#held.delete(id)) this.#slots.onLockLost(id);
+    for (const [id, hold] of held) {
+      if (!lost.includes(id) || this.#held.get(id) !== hold) continue;
+      this.#held.delete(id);
+      this.#slots.onLockLost(id);
     }
   }
 }
@@ -234,4 +261,21 @@ export class Intake {
 /** BullMQ has given the job up, the ledger has not: the sweep adds it afresh. */
 async function giveUp(job: Job, token: string): Promise<void> {
   await job.moveToFailed(new UnrecoverableError(job.deferredFailure), token, false);
+}
+
+/** Wait for a promise, but no longer than until the signal is aborted; undefined then. */
+async function unlessAborted<Value>(
+  promise: Promise<Value>,
+  signal: AbortSignal,
+): Promise<Value | undefined> {
+  if (signal.aborted) return undefined;
+  // A listener for each wait: one promise for all would keep a reaction for every wait there was.
+  const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
+  const stop = (): void => resolve(undefined);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }

@@ -194,15 +194,14 @@ describe("an Idempotency-Key", () => {
   test("never runs a job again that has ended and is forgotten", async ({
     ingress,
     startWorker,
-    redis,
   }) => {
     const worker = await startWorker();
     const same = await submission(ingress, { idempotencyKey: newKey() });
     const { id } = await ingress.submit(same);
     await worker.broker.finish(await worker.next(), DONE);
     await ingress.forget("default", id);
-    await redis.del(keys.reserved("default"));
 
+    await ingress.sweepNow();
     await expect(ingress.submit(same)).rejects.toMatchObject({ code: "job_not_found" });
   });
 });

@@ -85,12 +85,12 @@ export class ModelRegistry {
     model: ModelRegistration,
     ownersCode?: ModelCode,
   ): Promise<ModelCode> {
-    const known = { ...model, createdAt: Math.floor(this.#now() / 1_000) };
+    const nowSeconds = Math.floor(this.#now() / 1_000);
     for (let attempt = 0; attempt < CODE_TRIES; attempt += 1) {
       const code = await register(
         this.#redis,
         [keys.modelsByName, keys.modelsByCode],
-        [name, ownersCode ?? suggestCode(owner, attempt), owner, JSON.stringify(known)],
+        [name, ownersCode ?? suggestCode(owner, attempt), owner, JSON.stringify(model), nowSeconds],
       );
       if (code !== "") return modelCodeSchema.parse(code);
     }

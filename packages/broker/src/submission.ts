@@ -12,6 +12,7 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { QUEUE_PRIORITIES, type JobQueues } from "./job-queue.ts";
+import { cancelJob } from "./cancel.ts";
 import { endingKeys, keys } from "./keys.ts";
 import type { KnownModel } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
@@ -27,6 +28,8 @@ type Acceptance = z.infer<typeof acceptance>;
 const BOOKING_LEASE_MS = 60_000;
 /** OpenAI and Stripe remember a key for a day at the least. */
 const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
+/** Refused submits remembered while Redis is away: at 503 in a second each, callers slow down. */
+const REFUSED_LIMIT = 10_000;
 
 /** A job on its way in. */
 export interface Submission {
@@ -55,13 +58,16 @@ export interface Submitted {
  * refused is awaited before the next: pipelined, the next would run all the same.
  *
  * Once `submit` has resolved the job is not lost. When it rejects, nobody has been told that the
- * job exists: the sweep undoes the booking, and repeating the call with the same key is safe.
+ * job exists: repeating the call with the same key is safe, a job without a key is cancelled as
+ * soon as Redis answers again, and the sweep undoes a booking that no accept followed.
  */
 export class SubmissionDesk {
   readonly #redis: Redis;
   readonly #queues: JobQueues;
   readonly #report: Report;
   readonly #tenants = new Set<string>();
+  /** Jobs that may exist although their callers were told otherwise, with their versions. */
+  readonly #refused = new Map<JobId, string>();
 
   constructor(redis: Redis, queues: JobQueues, report: Report) {
     this.#redis = redis;
@@ -88,15 +94,33 @@ export class SubmissionDesk {
     return this.#enqueue(booking, submission, await this.#accept(booking.id, submission));
   }
 
+  /**
+   * Cancel the jobs whose callers were told that they are not accepted, should they exist after
+   * all. Called regularly: nobody knows what became of a submit until Redis answers again.
+   */
+  async cancelRefused(): Promise<void> {
+    for (const [job, version] of this.#refused) {
+      const state = await cancelJob(this.#redis, job);
+      if (state === "queued") await this.#queues.remove(job, version);
+      this.#refused.delete(job);
+    }
+  }
+
   /** Nothing can refuse a booking without a key, so it travels with the accept. */
   async #submitNew(submission: Submission, beforeAccept: (job: JobId) => void): Promise<Submitted> {
     const id = newJobId(submission.model.code);
     beforeAccept(id);
-    const [booking, accepted] = await Promise.all([
-      this.#book(id, submission),
-      this.#accept(id, submission),
-    ]);
-    return this.#enqueue(booking, submission, accepted);
+    try {
+      const [booking, accepted] = await Promise.all([
+        this.#book(id, submission),
+        this.#accept(id, submission),
+      ]);
+      return await this.#enqueue(booking, submission, accepted);
+    } catch (error) {
+      // With a key the caller may ask again and wants the job; without one it would be a ghost.
+      if (this.#refused.size < REFUSED_LIMIT) this.#refused.set(id, submission.model.version);
+      throw error;
+    }
   }
 
   async #book(job: JobId, submission: Submission): Promise<Booking> {
@@ -139,6 +163,17 @@ export class SubmissionDesk {
     );
   }
 
+  /** The job is accepted: its booking must not be taken for one that came to nothing. */
+  async #settle(id: JobId, tenant: string, idempotencyKey: string | null): Promise<void> {
+    if (idempotencyKey === null) return;
+    const booking = `${id} ${keys.once(tenant, idempotencyKey)}`;
+    try {
+      await this.#redis.zrem(keys.reserved(tenant), booking);
+    } catch (error) {
+      this.#report(new Error("a settled booking is left to the sweep", { cause: error }));
+    }
+  }
+
   #accept(id: JobId, submission: Submission): Promise<Acceptance> {
     const { spec, model, deadlineMs, retentionMs, attachedTo } = submission;
     const code = modelCodeOf(id);
@@ -171,9 +206,11 @@ export class SubmissionDesk {
     submission: Submission,
     [state, priority, ahead, starts, spanMs, workers]: Acceptance,
   ): Promise<Submitted> {
+    const { idempotencyKey, model, spec } = submission;
+    const settled = this.#settle(id, spec.tenant, idempotencyKey);
     if (state !== "queued") return { id, isNew, standing: null };
     try {
-      await this.#queues.add(id, submission.model.version, priority);
+      await Promise.all([this.#queues.add(id, model.version, priority), settled]);
     } catch (error) {
       this.#report(new Error(`queueing ${id} is left to the sweep`, { cause: error }));
     }

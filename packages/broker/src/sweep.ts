@@ -2,6 +2,8 @@ import { jobIdSchema, type JobId, type ModelCode } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { BookingSweep } from "./booking-sweep.ts";
+import { cancelJob } from "./cancel.ts";
 import type { JobQueues } from "./job-queue.ts";
 import { endingKeys, keys } from "./keys.ts";
 import type { ModelRegistry } from "./model-registry.ts";
@@ -9,11 +11,9 @@ import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
 
 const expire = script("expire", z.literal([0, 1]));
-const cancel = script("cancel", z.string().nullable());
 const auditOpen = script("audit-open", z.array(z.union([z.int(), z.string()])));
 const auditQueue = script("audit-queue", z.array(z.union([z.int(), z.string()])));
-const auditAttached = script("audit-attached", z.array(jobIdSchema));
-const unbook = script("unbook", z.int());
+const auditAttached = script("audit-attached", z.array(z.union([z.int(), z.string()])));
 
 /** How often a process tries to sweep; whichever comes first does it for all. */
 const INTERVAL_MS = 5_000;
@@ -23,8 +23,6 @@ const LEASE_MS = 15_000;
 const PAGE = 500;
 /** Pages of one list in one pass: a long queue is gone through over several passes. */
 const PAGES_PER_PASS = 10;
-/** A submit leaves one booking: 60 pages in 5 s keep up with 6,000 submits a second. */
-const BOOKING_PAGES_PER_PASS = 60;
 /** A job may be accepted and not yet added, or ended and not yet acknowledged, for this long. */
 const GRACE_MS = 5_000;
 /** A queued job without an entry is left alone this long, in case its entry is only late. */
@@ -55,7 +53,11 @@ export class Sweep {
   readonly #report: Report;
   /** Where the next pass goes on in each long list, by the list's key. */
   readonly #places = new Map<string, number>();
+  /** Ingresses whose lease was missing in the last pass, with their slot. */
+  readonly #suspects = new Set<string>();
+  readonly #bookings: BookingSweep;
   #timer: NodeJS.Timeout | null = null;
+  #leases: NodeJS.Timeout | null = null;
   #pass: Promise<void> = Promise.resolve();
 
   constructor(
@@ -68,12 +70,15 @@ export class Sweep {
     this.#models = tools.models;
     this.#ingress = ingress;
     this.#report = report;
+    this.#bookings = new BookingSweep(tools.redis);
   }
 
   /** Sweep every 5 s until stopped, telling `onPass` what each pass mended. */
-  start(onPass: (counts: SweepCounts) => void): void {
+  start(onPass: (counts: SweepCounts) => Promise<void>): void {
+    // Apart from the passes: a long one must not cost this ingress its callers.
+    this.#leases = setInterval(() => this.#renewLeases().catch(this.#report), INTERVAL_MS);
     const tick = (): void => {
-      this.#pass = this.run().then(onPass, this.#report);
+      this.#pass = this.run().then(onPass).catch(this.#report);
       void this.#pass.finally(() => {
         if (this.#timer !== null) this.#timer = setTimeout(tick, INTERVAL_MS);
       });
@@ -84,32 +89,45 @@ export class Sweep {
   /** Stop, and wait for the pass under way. */
   async stop(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#leases !== null) clearInterval(this.#leases);
     this.#timer = null;
     await this.#pass;
   }
 
   /** Make one pass over every slot that no other process is sweeping. */
   async run(): Promise<SweepCounts> {
+    await this.#renewLeases();
     const counts = { expired: 0, requeued: 0, removed: 0, detached: 0, unbooked: 0 };
     const versions = new Map<ModelCode, Set<string>>();
     for (const { code, version } of (await this.#models.list()).values()) {
       versions.set(code, (versions.get(code) ?? new Set()).add(version));
     }
     for (const [code, ofCode] of versions) {
-      await this.#redis.set(keys.lease(code, this.#ingress), "1", "PX", INGRESS_LEASE_MS);
       if (!(await this.#takeLease(code))) continue;
       counts.expired += await this.#expireOverdue(code);
       counts.detached += await this.#cancelDetached(code);
       counts.requeued += await this.#requeueMissing(code);
       for (const version of ofCode) counts.removed += await this.#removeEnded(code, version);
     }
-    counts.unbooked += await this.#settleBookings();
+    counts.unbooked += await this.#bookings.run(await this.#redisNowMs());
     return counts;
   }
 
+  async #renewLeases(): Promise<void> {
+    const codes = new Set([...(await this.#models.list()).values()].map(({ code }) => code));
+    await Promise.all(
+      [...codes].map((code) =>
+        this.#redis.set(keys.lease(code, this.#ingress), "1", "PX", INGRESS_LEASE_MS),
+      ),
+    );
+  }
+
   async #takeLease(code: ModelCode): Promise<boolean> {
-    const taken = await this.#redis.set(keys.sweep(code), this.#ingress, "PX", LEASE_MS, "NX");
-    return taken === "OK" || (await this.#redis.get(keys.sweep(code))) === this.#ingress;
+    const lease = keys.sweep(code);
+    if ((await this.#redis.set(lease, this.#ingress, "PX", LEASE_MS, "NX")) === "OK") return true;
+    if ((await this.#redis.get(lease)) !== this.#ingress) return false;
+    await this.#redis.pexpire(lease, LEASE_MS);
+    return true;
   }
 
   async #expireOverdue(code: ModelCode): Promise<number> {
@@ -135,19 +153,37 @@ export class Sweep {
     return expired;
   }
 
+  /** Twice without a lease is gone; once, Redis may have been away for longer than leases live. */
   async #cancelDetached(code: ModelCode): Promise<number> {
-    const slot = keys.slot(code);
-    const jobs = await auditAttached(
-      this.#redis,
-      [keys.attached(code)],
-      [slot, INGRESS_LEASE_MS, PAGE],
-    );
-    for (const job of jobs) {
-      const version = await this.#redis.hget(keys.entry(job), "version");
-      const state = await cancel(this.#redis, endingKeys(job), [job, slot]);
-      if (state === "queued" && version !== null) await this.#queues.remove(job, version);
+    const list = keys.attached(code);
+    const missing = new Set<string>();
+    const cancelled = await this.#walk(list, async (from) => {
+      const [seen, ...found] = await auditAttached(
+        this.#redis,
+        [list],
+        [keys.slot(code), from, PAGE],
+      );
+      let mended = 0;
+      for (let at = 0; at < found.length; at += 2) {
+        const ingress = `${code} ${found[at + 1]}`;
+        missing.add(ingress);
+        if (!this.#suspects.has(ingress)) continue;
+        await this.#cancel(jobIdSchema.parse(found[at]));
+        mended += 1;
+      }
+      return { seen: Number(seen), mended };
+    });
+    for (const suspect of this.#suspects) {
+      if (suspect.startsWith(`${code} `) && !missing.has(suspect)) this.#suspects.delete(suspect);
     }
-    return jobs.length;
+    for (const ingress of missing) this.#suspects.add(ingress);
+    return cancelled;
+  }
+
+  async #cancel(job: JobId): Promise<void> {
+    const version = await this.#redis.hget(keys.entry(job), "version");
+    const state = await cancelJob(this.#redis, job);
+    if (state === "queued" && version !== null) await this.#queues.remove(job, version);
   }
 
   async #requeueMissing(code: ModelCode): Promise<number> {
@@ -201,69 +237,9 @@ export class Sweep {
     return mendedInAll;
   }
 
-  /** Strike bookings whose job is accepted by now; undo those whose job never was. */
-  async #settleBookings(): Promise<number> {
-    let unbooked = 0;
-    const nowMs = await this.#redisNowMs();
-    for (const tenant of await this.#redis.smembers(keys.tenants)) {
-      const list = keys.reserved(tenant);
-      for (let page = 0; page < BOOKING_PAGES_PER_PASS; page += 1) {
-        const due = await this.#redis.zrangebyscore(list, "-inf", nowMs, "LIMIT", 0, PAGE);
-        const bookings = due.map(toBooking);
-        const exist = await Promise.all(bookings.map(({ job }) => this.#exists(job)));
-        const settled = due.filter((_booking, at) => exist[at]);
-        if (settled.length > 0) await this.#redis.zrem(list, ...settled);
-        for (const booking of bookings.filter((_booking, at) => !exist[at])) {
-          unbooked += await this.#unbook(tenant, booking);
-        }
-        if (due.length < PAGE) break;
-      }
-      await this.#forgetOld(tenant, nowMs - FORGOTTEN_MS * 2);
-    }
-    return unbooked;
-  }
-
-  #unbook(tenant: string, { job, record, text }: Booking): Promise<number> {
-    return unbook(
-      this.#redis,
-      [keys.jobs(tenant), keys.reserved(tenant), ...(record === "" ? [] : [record])],
-      [job, text],
-    );
-  }
-
-  /** Drop from the tenant's list the oldest jobs whose entries are past their retention. */
-  async #forgetOld(tenant: string, bookedBeforeMs: number): Promise<void> {
-    const list = keys.jobs(tenant);
-    for (let page = 0; page < BOOKING_PAGES_PER_PASS; page += 1) {
-      const oldest = jobIdSchema
-        .array()
-        .parse(await this.#redis.zrangebyscore(list, "-inf", bookedBeforeMs, "LIMIT", 0, PAGE));
-      const exist = await Promise.all(oldest.map((job) => this.#exists(job)));
-      const gone = oldest.filter((_job, at) => !exist[at]);
-      if (gone.length > 0) await this.#redis.zrem(list, ...gone);
-      if (gone.length < PAGE / 2) return;
-    }
-  }
-
-  async #exists(job: JobId): Promise<boolean> {
-    return (await this.#redis.exists(keys.entry(job))) === 1;
-  }
-
   /** Leases were written by Redis' clock, so they are judged by it. */
   async #redisNowMs(): Promise<number> {
     const [seconds, microseconds] = await this.#redis.time();
     return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
   }
-}
-
-/** A booking as `reserve` writes it: the job, and the record of its Idempotency-Key or "". */
-interface Booking {
-  readonly job: JobId;
-  readonly record: string;
-  readonly text: string;
-}
-
-function toBooking(text: string): Booking {
-  const space = text.indexOf(" ");
-  return { job: jobIdSchema.parse(text.slice(0, space)), record: text.slice(space + 1), text };
 }

@@ -105,10 +105,8 @@ export class TestSource implements Source {
     this.#items.push(delta(text));
   }
 
-  take(): LogItem[] {
-    const items = this.#items;
-    this.#items = [];
-    return items;
+  take(limit = Number.POSITIVE_INFINITY): LogItem[] {
+    return this.#items.splice(0, limit);
   }
 
   onLost(reason: LossReason): void {

@@ -3,9 +3,8 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import type { Attempt } from "./claim.ts";
-import { insist } from "./insist.ts";
+import { insist, type Insistence } from "./insist.ts";
 import { keys } from "./keys.ts";
-import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
 
 const append = script("append", z.array(z.literal([0, -1, -2, -3])));
@@ -35,8 +34,8 @@ export type LossReason = "fenced" | "gap" | "gone" | "lock_lost";
 /** What the writer needs of an attempt. */
 export interface Source {
   readonly attempt: Attempt;
-  /** Hand over, and forget, what has come since the last time. Called once per tick. */
-  readonly take: () => LogItem[];
+  /** Hand over, and forget, the oldest `limit` items at most that have come and not been taken. */
+  readonly take: (limit: number) => LogItem[];
   /** The attempt is over: stop the engine. Nothing of it will be written any more. */
   readonly onLost: (reason: LossReason) => void;
 }
@@ -52,9 +51,9 @@ interface Stream {
 }
 
 interface Batch {
-  readonly streams: readonly Stream[];
-  readonly keys: readonly string[];
-  readonly args: readonly (string | number)[];
+  readonly streams: Stream[];
+  readonly keys: string[];
+  readonly args: (string | number)[];
 }
 
 /**
@@ -67,7 +66,7 @@ interface Batch {
 export class TokenWriter {
   readonly #redis: Redis;
   readonly #slot: string;
-  readonly #report: Report;
+  readonly #insistence: Insistence;
   readonly #streams = new Map<Source, Stream>();
   #timer: NodeJS.Timeout | null = null;
   #immediate: NodeJS.Immediate | null = null;
@@ -75,10 +74,10 @@ export class TokenWriter {
   #flight: Promise<void> | null = null;
   #isClosed = false;
 
-  constructor(redis: Redis, code: ModelCode, report: Report) {
+  constructor(redis: Redis, code: ModelCode, insistence: Insistence) {
     this.#redis = redis;
     this.#slot = keys.slot(code);
-    this.#report = report;
+    this.#insistence = insistence;
   }
 
   /** Write for this source from now on. */
@@ -152,35 +151,33 @@ export class TokenWriter {
 
   #collect(): Batch {
     const nowMs = performance.now();
-    const streams: Stream[] = [];
-    const batchKeys: string[] = [];
-    const args: (string | number)[] = [this.#slot];
-    let count = 0;
-    for (const stream of this.#streams.values()) {
-      if (stream.dueAtMs > nowMs + (stream.hasOutput ? EARLY_MS : COALESCE_MS)) continue;
-      if (count >= CALL_LIMIT) break;
-      const { job, epoch } = stream.source.attempt;
-      const items = stream.source.take();
-      streams.push(stream);
-      batchKeys.push(keys.entry(job), keys.log(job));
-      args.push(job, epoch, stream.next, items.length);
-      for (const { type, data } of items) args.push(type, data);
-      count += Math.max(items.length, 1);
-      stream.next += items.length;
-      stream.dueAtMs = nowMs + RENEW_MS;
-      stream.hasOutput = false;
+    const batch: Batch = { streams: [], keys: [], args: [this.#slot] };
+    let room = CALL_LIMIT;
+    for (const stream of this.#findDue(nowMs)) {
+      if (room === 0) break;
+      room -= Math.max(addTo(batch, stream, room), 1);
+      stream.dueAtMs = stream.hasOutput ? nowMs : nowMs + RENEW_MS;
+      // Whoever was served goes behind those who were not.
+      this.#streams.delete(stream.source);
+      this.#streams.set(stream.source, stream);
     }
-    return { streams, keys: batchKeys, args };
+    return batch;
+  }
+
+  #findDue(nowMs: number): Stream[] {
+    return [...this.#streams.values()].filter(
+      ({ dueAtMs, hasOutput }) => dueAtMs <= nowMs + (hasOutput ? EARLY_MS : COALESCE_MS),
+    );
   }
 
   async #send(batch: Batch): Promise<void> {
     const call = (): Promise<(0 | -1 | -2 | -3)[]> => append(this.#redis, batch.keys, batch.args);
     try {
-      const codes = await insist(call, this.#report);
+      const codes = await insist(call, this.#insistence);
       batch.streams.forEach((stream, at) => this.#judge(stream, codes[at] ?? 0));
     } catch (error) {
       // Redis was away for longer than any lock lives: the attempts are other workers' by now.
-      this.#report(new Error("appending output", { cause: error }));
+      this.#insistence.report(new Error("appending output", { cause: error }));
       for (const stream of batch.streams) this.#judge(stream, -1);
     }
   }
@@ -190,6 +187,19 @@ export class TokenWriter {
     if (!this.#streams.delete(stream.source)) return;
     stream.source.onLost(code === -1 ? "fenced" : code === -2 ? "gap" : "gone");
   }
+}
+
+/** Put up to `room` items of a stream into the call. @returns how many */
+function addTo(batch: Batch, stream: Stream, room: number): number {
+  const { job, epoch } = stream.source.attempt;
+  const items = stream.source.take(room);
+  batch.streams.push(stream);
+  batch.keys.push(keys.entry(job), keys.log(job));
+  batch.args.push(job, epoch, stream.next, items.length);
+  for (const { type, data } of items) batch.args.push(type, data);
+  stream.next += items.length;
+  stream.hasOutput = items.length === room;
+  return items.length;
 }
 
 function nextBeat(nowMs: number): number {

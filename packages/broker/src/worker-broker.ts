@@ -4,13 +4,17 @@ import type { ModelCode, Outcome } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
-import { insist } from "./insist.ts";
+import type { Attempt } from "./claim.ts";
+import { insist, type Insistence } from "./insist.ts";
 import { Intake, type Slots } from "./intake.ts";
 import { endingKeys, keys } from "./keys.ts";
 import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
 import { assertFit, connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
 import { TokenWriter, type LogItem, type LossReason, type Source } from "./token-writer.ts";
+
+/** What the scripts' codes say of an attempt. */
+const LOSSES = { 1: null, 0: null, "-1": "fenced", "-2": "gap", "-3": "gone" } as const;
 
 const finish = script("finish", z.literal([1, 0, -1, -2, -3]));
 const release = script("release", z.literal([1, -1, -3]));
@@ -46,7 +50,8 @@ export class WorkerBroker {
   readonly #worker: string;
   readonly #writer: TokenWriter;
   readonly #intake: Intake;
-  readonly #report: Report;
+  readonly #insistence: Insistence;
+  readonly #patience = new AbortController();
   readonly #presence: NodeJS.Timeout;
 
   private constructor(
@@ -58,9 +63,13 @@ export class WorkerBroker {
     this.#subscriber = connections.subscriber;
     this.#code = holder.code;
     this.#worker = holder.worker;
-    this.#report = wiring.report;
-    this.#writer = new TokenWriter(this.#redis, holder.code, wiring.report);
-    this.#intake = new Intake(this.#redis, holder, wiring);
+    const { slots, report } = wiring;
+    this.#insistence = { redis: this.#redis, report, signal: this.#patience.signal };
+    this.#writer = new TokenWriter(this.#redis, holder.code, this.#insistence);
+    this.#intake = new Intake(this.#redis, holder, {
+      slots: { ...slots, decline: (attempt) => this.#letGo(attempt, "handed_back", false) },
+      insistence: this.#insistence,
+    });
     this.#presence = setInterval(() => {
       this.#announce().catch(wiring.report);
     }, PRESENCE_RENEW_MS);
@@ -135,23 +144,12 @@ export class WorkerBroker {
       JSON.stringify(ending.outcome),
       ...ending.items.flatMap(({ type, data }) => [type, data]),
     ];
-    // Both travel together: should the ledger refuse the end, it still has the job open, and the
-    // sweep queues it anew.
-    const [code] = await Promise.all([
-      insist(() => finish(this.#redis, endingKeys(job), args), this.#report),
-      this.#intake.acknowledge(job),
-    ]);
-    switch (code) {
-      case -1:
-        return "fenced";
-      case -2:
-        return "gap";
-      case -3:
-        return "gone";
-      case 0:
-      case 1:
-        return null;
-    }
+    const code = await insist(() => finish(this.#redis, endingKeys(job), args), this.#insistence);
+    const lost = LOSSES[code];
+    // What Redis lost of the output, another attempt makes anew.
+    if (lost === "gap") await this.#letGo(source.attempt, "log_lost", false);
+    else await this.#intake.acknowledge(source.attempt);
+    return lost;
   }
 
   /**
@@ -164,32 +162,42 @@ export class WorkerBroker {
     reason: "handed_back" | "engine_error",
     burn: boolean,
   ): Promise<void> {
-    const { job, epoch } = source.attempt;
     await this.#writer.close(source);
-    const releaseKeys = [keys.entry(job), keys.deadline(this.#code)];
-    const args = [job, epoch, reason, burn ? "1" : ""];
-    const code = await insist(() => release(this.#redis, releaseKeys, args), this.#report);
-    // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
-    if (code === 1) await this.#intake.handBack(job);
-    else await this.#intake.acknowledge(job);
+    await this.#letGo(source.attempt, reason, burn);
   }
 
   /** The attempt was lost: stop holding the job. */
   async abandon(source: Source, reason: LossReason): Promise<void> {
     await this.#writer.close(source);
-    const { job } = source.attempt;
-    if (reason === "lock_lost") this.#intake.forget(job);
-    else if (reason === "gap") await this.#intake.handBack(job);
-    else await this.#intake.acknowledge(job);
+    const { attempt } = source;
+    if (reason === "lock_lost") this.#intake.forget(attempt);
+    else if (reason === "gap") await this.#letGo(attempt, "log_lost", false);
+    else await this.#intake.acknowledge(attempt);
   }
 
-  /** Leave: nothing is renewed or written any more. Attempts still open are taken up by others. */
+  /** Leave: nothing is renewed, written or insisted on. Attempts still open are taken up by others. */
   async close(): Promise<void> {
     clearInterval(this.#presence);
+    this.#patience.abort();
     this.#writer.shutdown();
+    // Without an answer its place among the workers runs out by itself.
     await this.#redis.zrem(keys.workers(this.#code), this.#worker).catch(() => {});
     await this.#intake.close();
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
+  }
+
+  async #letGo(
+    attempt: Attempt,
+    reason: "handed_back" | "engine_error" | "log_lost",
+    burn: boolean,
+  ): Promise<void> {
+    const { job, epoch } = attempt;
+    const releaseKeys = [keys.entry(job), keys.deadline(this.#code)];
+    const args = [job, epoch, reason, burn ? "1" : ""];
+    const code = await insist(() => release(this.#redis, releaseKeys, args), this.#insistence);
+    // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
+    if (code === 1) await this.#intake.handBack(attempt);
+    else await this.#intake.acknowledge(attempt);
   }
 
   async #announce(): Promise<void> {

@@ -20,19 +20,3 @@ export type Environment = z.infer<typeof environmentSchema>;
 export function readOwnEnvironment(): Environment {
   return readEnvironment(environmentSchema);
 }
-
-/**
- * Make a child's environment: all of ours, with `variables` on top.
- *
- * A file variant of one that we set would contradict it, so it is left out.
- */
-export function childEnvironment(
-  variables: Readonly<Record<string, string>>,
-): Record<string, string | undefined> {
-  const inherited: Record<string, string | undefined> = {
-    LOG_LEVEL: "info",
-    ...process.env, // oxlint-disable-line node/no-process-env -- handed on whole, not read
-  };
-  for (const name of Object.keys(variables)) delete inherited[`${name}_FILE`];
-  return { ...inherited, ...variables };
-}

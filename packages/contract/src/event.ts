@@ -20,7 +20,13 @@ export function toErrorBody(error: PlatformError): ErrorBody {
 }
 
 /** Why a new attempt began. */
-export const ATTEMPT_REASONS = ["first", "handed_back", "engine_error", "worker_lost"] as const;
+export const ATTEMPT_REASONS = [
+  "first",
+  "handed_back",
+  "engine_error",
+  "worker_lost",
+  "log_lost",
+] as const;
 
 /**
  * One choice of an engine's streaming chunk, unchanged: content, reasoning, tool calls, logprobs

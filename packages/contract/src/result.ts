@@ -80,6 +80,8 @@ const REPLACED = new Set(["index", "role", "id", "type", "finish_reason", "stop_
 
 function foldFields(target: Record<string, unknown>, delta: Record<string, unknown>): void {
   for (const [key, value] of Object.entries(delta)) {
+    // An engine's JSON may hold this key; set on a plain object it would reach every object.
+    if (key === "__proto__") continue;
     if (value === null || value === undefined) target[key] ??= value;
     else target[key] = REPLACED.has(key) ? value : fold(key, target[key], value);
   }

@@ -18,8 +18,9 @@ export function latencyOf({ id, admitMs, end }: EndedJob): Latency {
   const { at, outcome } = end;
   const { timings } = outcome;
   const firstClaimed = at.first_claimed ?? at.ended;
-  const claimed = at.claimed ?? firstClaimed;
-  const firstToken = at.first_token ?? at.ended;
+  const claimed = Math.max(at.claimed ?? firstClaimed, firstClaimed);
+  // A token of an attempt that was given up can be older than the last claim.
+  const firstToken = Math.max(at.first_token ?? at.ended, claimed);
 
   const beforeToken = split(firstToken - claimed, [
     timings?.dispatch_ms ?? 0,

@@ -51,6 +51,19 @@ function readVariable(
   }
 }
 
+/**
+ * Make a child process' environment: all of ours, with `variables` on top.
+ *
+ * A file variant of one that is set here would contradict it, so it is left out.
+ */
+export function childEnvironment(
+  variables: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
+  const inherited: Record<string, string | undefined> = { ...process.env }; // oxlint-disable-line node/no-process-env -- handed on whole
+  for (const name of Object.keys(variables)) delete inherited[`${name}_FILE`];
+  return { ...inherited, ...variables };
+}
+
 const MAX_PORT = 65_535;
 
 /** A TCP port as a variable holds it; 0 lets the system choose. */

@@ -1,4 +1,5 @@
 export {
+  childEnvironment,
   ConfigurationError,
   integerVariable,
   portVariable,

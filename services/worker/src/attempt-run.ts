@@ -32,9 +32,9 @@ export class AttemptRun implements Source {
     return this.#hasOutput;
   }
 
-  /** Hand over what is to be written. */
-  take(): LogItem[] {
-    return this.#output.take();
+  /** Hand over what is to be written, oldest first. */
+  take(limit?: number): LogItem[] {
+    return this.#output.take(limit);
   }
 
   onLost(reason: LossReason): void {
@@ -114,7 +114,7 @@ export class AttemptRun implements Source {
     return {
       dispatch_ms: times.requestSentAt - this.#claimedAt,
       first_token_ms: times.firstTokenAt - times.requestSentAt,
-      engine_queue_ms: metrics?.queue_time_ms ?? null,
+      engine_queue_ms: atLeastZero(metrics?.queue_time_ms ?? null),
       decode_ms: times.lastTokenAt - times.firstTokenAt,
     };
   }
@@ -122,4 +122,9 @@ export class AttemptRun implements Source {
 
 function isGeneration(endpoint: Endpoint): endpoint is "/v1/chat/completions" | "/v1/completions" {
   return endpoint !== "/v1/embeddings";
+}
+
+/** An engine's clocks may disagree by a little; no wait is shorter than none. */
+function atLeastZero(ms: number | null): number | null {
+  return ms === null ? null : Math.max(ms, 0);
 }

@@ -19,8 +19,8 @@ const JOINABLE: ReadonlySet<string> = new Set([
  * of its own. An entry never has one choice twice, so each makes one OpenAI chunk.
  */
 export class OutputBuffer {
-  #entries: ChoiceDelta[][] = [];
-  #vectors: LogItem[] = [];
+  readonly #entries: ChoiceDelta[][] = [];
+  readonly #vectors: LogItem[] = [];
 
   /** Take one event's choices. They are the buffer's from here on. */
   add(choices: readonly ChoiceDelta[]): void {
@@ -32,15 +32,12 @@ export class OutputBuffer {
     this.#vectors.push({ type: "vectors", data: JSON.stringify(data) });
   }
 
-  /** Hand over all that is held. */
-  take(): LogItem[] {
-    const items: LogItem[] = this.#entries.map((entry) => ({
-      type: "delta",
-      data: JSON.stringify(entry),
-    }));
-    items.push(...this.#vectors);
-    this.#entries = [];
-    this.#vectors = [];
+  /** Hand over the oldest items, up to `limit`. */
+  take(limit = Number.POSITIVE_INFINITY): LogItem[] {
+    const items = this.#entries
+      .splice(0, limit)
+      .map((entry): LogItem => ({ type: "delta", data: JSON.stringify(entry) }));
+    items.push(...this.#vectors.splice(0, limit - items.length));
     return items;
   }
 
@@ -80,7 +77,7 @@ function join(before: ChoiceDelta, next: ChoiceDelta): boolean {
     return false;
   }
   for (const key in next) {
-    if (key !== "delta" && key !== "text") before[key] = next[key];
+    if (key !== "delta" && key !== "text" && key !== "__proto__") before[key] = next[key];
   }
   return true;
 }
@@ -100,6 +97,8 @@ function isPlain(choice: ChoiceDelta): boolean {
 
 function joinDeltas(before: Record<string, unknown>, next: Record<string, unknown>): void {
   for (const key in next) {
+    // An own key of this name would reach the prototype when it is set.
+    if (key === "__proto__") continue;
     const said = before[key];
     const more = next[key];
     if (!isSaid(more)) continue;

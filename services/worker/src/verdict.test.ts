@@ -7,6 +7,7 @@ import { AttemptLost, Draining, judge } from "./verdict.ts";
 
 const attempt: Attempt = {
   job: jobIdSchema.parse("job_abcdef_00000000000000000000000000"),
+  token: "w-test:1",
   epoch: 1,
   attempts: 1,
   isFragile: false,

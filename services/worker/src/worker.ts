@@ -17,6 +17,8 @@ const LOOK_MS = 500;
 const PROBE_MS = 1_000;
 /** How often a drain looks whether the slots are empty. */
 const DRAIN_LOOK_MS = 20;
+/** How long handing back may take: with Redis away it cannot be done, and the locks run out. */
+const HAND_BACK_MS = 5_000;
 
 /** Keeps one engine full: takes jobs from its model's queue while it has room, and runs them. */
 export class Worker {
@@ -72,11 +74,16 @@ export class Worker {
       const traits = await this.#awaitEngine(signal);
       if (traits === null) return;
       const broker = await this.#open(traits);
-      const looking = this.#watchLoad(traits, signal);
-      await broker.run(signal);
-      await this.#drain();
-      await looking;
-      await broker.close();
+      const over = new AbortController();
+      const looking = this.#watchLoad(traits, AbortSignal.any([signal, over.signal]));
+      try {
+        await broker.run(signal);
+        await this.#drain();
+      } finally {
+        over.abort();
+        await looking;
+        await broker.close();
+      }
     } finally {
       await this.#engine.close();
     }
@@ -152,7 +159,8 @@ export class Worker {
     const ending = this.#carryOut(run, this.#broker)
       .catch(this.#report)
       .finally(() => {
-        this.#runs.delete(attempt.job);
+        // The job may be in a slot again already: only this run's own place is given up.
+        if (this.#runs.get(attempt.job) === run) this.#runs.delete(attempt.job);
         this.#endings.delete(ending);
         this.#board.free();
       });
@@ -208,7 +216,10 @@ export class Worker {
     while (this.#runs.size > 0 && performance.now() < untilMs) await delay(DRAIN_LOOK_MS);
     const handedBack = this.#runs.size;
     for (const run of this.#runs.values()) run.stop(new Draining());
-    await Promise.all(this.#endings);
+    await Promise.race([
+      Promise.all(this.#endings),
+      delay(HAND_BACK_MS, undefined, { ref: false }),
+    ]);
     this.#log.info({ handedBack }, "drained");
   }
 }

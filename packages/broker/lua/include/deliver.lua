@@ -1,6 +1,11 @@
--- One line of an inbox message: a copy of a log entry. Data is JSON on one line, so neither tabs
--- nor line feeds can occur in it.
+-- Longest data that is sent along: Redis cuts off a subscriber that is 32 MB behind, and with it
+-- every reader of that ingress.
+local COPY_BYTES = 262144
+
+-- One line of an inbox message: a copy of a log entry, or without type and data a word that there
+-- is one to be read. Data is JSON on one line, so neither tabs nor line feeds can occur in it.
 local function inbox_line(id, cursor, type, data)
+  if #data > COPY_BYTES then return id .. '\t' .. cursor .. '\t\t' end
   return id .. '\t' .. cursor .. '\t' .. type .. '\t' .. data
 end
 

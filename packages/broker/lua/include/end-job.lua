@@ -59,7 +59,7 @@ local function end_job(job, status, outcome, entries)
   redis.call('ZREM', job.deadline, job.id)
   redis.call('ZREM', job.attached, job.id)
 
-  local keep_ms = math.max(tonumber(field.retention_ms), 0)
+  local keep_ms = math.floor(math.max(tonumber(field.retention_ms), 0))
   if keep_ms == 0 then keep_ms = UNDELIVERED_MS end
   redis.call('PEXPIRE', job.entry, keep_ms)
   redis.call('PEXPIRE', job.log, keep_ms)

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-import { childEnvironment } from "../environment.ts";
+import { childEnvironment } from "@headrace/runtime";
 
 /** What to start. */
 export interface Program {
