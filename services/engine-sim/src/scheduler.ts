@@ -160,7 +160,8 @@ export class Scheduler {
     this.#running.push(sequence);
     sequence.state = "running";
     if (sequence.scheduledAtMs !== null) return;
-    sequence.scheduledAtMs = nowMs;
+    // A step that began late is dated when it was due, which can be before the request came.
+    sequence.scheduledAtMs = Math.max(nowMs, sequence.arrivedAtMs);
     const { stall } = sequence.options;
     if (stall?.afterTokens === 0) sequence.pausedUntilMs = nowMs + stall.milliseconds;
   }
