@@ -63,6 +63,13 @@ export class Service {
     throw new Error(`${this.#name} is not ready:\n${this.#said}`);
   }
 
+  /** Tell how it ended, if it has, and what it said last; null while it runs. */
+  findEnd(): string | null {
+    if (!this.#hasExited) return null;
+    const { exitCode, signalCode } = this.#process;
+    return `${this.#name} ended with ${exitCode ?? signalCode}:\n${this.#said}`;
+  }
+
   /** Ask it to stop, and wait until it has. */
   async stop(): Promise<void> {
     if (this.#hasExited) return;

@@ -70,6 +70,8 @@ export class Stack {
     try {
       bench.signal.throwIfAborted();
       return await Promise.race([stack.#start().then(() => measure(stack)), aborted]);
+    } catch (error) {
+      throw stack.#explain(error);
     } finally {
       bench.signal.removeEventListener("abort", onAbort);
       await stack.#stop();
@@ -121,6 +123,8 @@ export class Stack {
   /** End the worker: from now on jobs only queue. Its model stays known. */
   async stopWorker(): Promise<void> {
     await this.#service("worker").stop();
+    // Its end is no failure.
+    this.#services.delete("worker");
   }
 
   async #start(): Promise<void> {
@@ -171,6 +175,12 @@ export class Stack {
     const service = this.#services.get(name);
     if (service === undefined) throw new Error(`${name} is not started`);
     return service;
+  }
+
+  /** What fails because a service has died says nothing of why. */
+  #explain(error: unknown): unknown {
+    const ends = [...this.#services.values()].flatMap((service) => service.findEnd() ?? []);
+    return ends.length === 0 ? error : new Error(ends.join("\n"), { cause: error });
   }
 
   async #stop(): Promise<void> {
