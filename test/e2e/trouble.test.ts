@@ -251,6 +251,27 @@ describe("Redis", () => {
   );
 });
 
+describe("a worker without Redis", () => {
+  troubleTest(
+    "stops when it is told to, idle or at work",
+    async ({ client, platform }) => {
+      const { id } = await client.submit(chat("Stranded", { max_tokens: 4_000, ignore_eos: true }));
+      for await (const { event } of client.events(id)) if (event.type === "output.delta") break;
+      const [busy] = platform.workers;
+      const idle = await platform.startWorker();
+      await platform.redis.kill();
+
+      const toldAt = performance.now();
+      const codes = await Promise.all([busy?.stop(), idle.stop()]);
+
+      expect(codes).toEqual([0, 0]);
+      // A second to drain, two to hand back, one to close, three until the last command is given up.
+      expect(performance.now() - toldAt).toBeLessThan(10_000);
+    },
+    30_000,
+  );
+});
+
 describe("logs", () => {
   troubleTest("hold neither prompts nor outputs nor keys", async ({ client, platform }) => {
     const canary = "zx-canary-prompt";

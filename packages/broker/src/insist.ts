@@ -24,8 +24,8 @@ export interface Insistence {
  * Repeat a call until it is answered: for scripts that may run twice without harm, since a lost
  * reply says nothing about what was done. An answer that we do not understand is an answer.
  *
- * @throws the last failure, once 5 minutes have brought no answer or the signal is aborted; at once
- *   what no repetition can mend
+ * @throws the last failure, once 5 minutes have brought no answer; the signal's reason once it is
+ *   aborted; at once what no repetition can mend
  */
 export async function insist<Answer>(
   call: () => Promise<Answer>,
@@ -33,10 +33,12 @@ export async function insist<Answer>(
 ): Promise<Answer> {
   const giveUpAtMs = performance.now() + PATIENCE_MS;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    // Once nobody waits for it, a command would only hold up the process until it times out.
+    signal.throwIfAborted();
     try {
       return await call();
     } catch (error) {
-      if (signal.aborted || performance.now() > giveUpAtMs || !isLost(error)) throw error;
+      if (performance.now() > giveUpAtMs || !isLost(error)) throw error;
       report(new Error("no answer from Redis, asking again", { cause: error }));
     }
     // While there is no connection, asking would only lengthen the queue of what is to be resent.

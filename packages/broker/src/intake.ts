@@ -162,6 +162,8 @@ export class Intake {
     // A wait that Redis never answers does not end by closing.
     const rest = Promise.all([this.#fetches, ...this.#admissions]);
     await Promise.race([rest, delay(CLOSE_MS, undefined, { ref: false })]);
+    // What ends after this has nobody to tell it to.
+    this.#held.clear();
   }
 
   /** By the fetch, not by the job alone: the same worker may have fetched the job again. */

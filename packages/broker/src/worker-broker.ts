@@ -180,9 +180,7 @@ export class WorkerBroker {
     clearInterval(this.#presence);
     this.#patience.abort();
     this.#writer.shutdown();
-    // Without an answer its place among the workers runs out by itself.
-    await this.#redis.zrem(keys.workers(this.#code), this.#worker).catch(() => {});
-    await this.#intake.close();
+    await Promise.all([this.#leave(), this.#intake.close()]);
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
   }
 
@@ -198,6 +196,12 @@ export class WorkerBroker {
     // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
     if (code === 1) await this.#intake.handBack(attempt);
     else await this.#intake.acknowledge(attempt);
+  }
+
+  /** Give up the place among the workers; it runs out by itself where nobody can be told. */
+  async #leave(): Promise<void> {
+    if (this.#redis.status !== "ready") return;
+    await this.#redis.zrem(keys.workers(this.#code), this.#worker).catch(() => {});
   }
 
   async #announce(): Promise<void> {

@@ -68,9 +68,12 @@ const test = plainTest
 const readRun = (folder: string): { url: string; children: { pid: number }[] } =>
   JSON.parse(readFileSync(join(folder, ".data/run.json"), "utf8"));
 
+/** A process that has ended is a zombie until whoever adopted it looks: to signals it still exists. */
 const isAlive = (pid: number): boolean => {
   try {
-    return process.kill(pid, 0);
+    process.kill(pid, 0);
+    const stat = process.platform === "linux" ? readFileSync(`/proc/${pid}/stat`, "utf8") : "";
+    return !/\) Z /.test(stat);
   } catch {
     return false;
   }

@@ -18,7 +18,7 @@ const PROBE_MS = 1_000;
 /** How often a drain looks whether the slots are empty. */
 const DRAIN_LOOK_MS = 20;
 /** How long handing back may take: with Redis away it cannot be done, and the locks run out. */
-const HAND_BACK_MS = 5_000;
+const HAND_BACK_MS = 2_000;
 
 /** Keeps one engine full: takes jobs from its model's queue while it has room, and runs them. */
 export class Worker {
