@@ -195,7 +195,7 @@ function addTo(batch: Batch, stream: Stream, room: number): number {
   const items = stream.source.take(room);
   batch.streams.push(stream);
   batch.keys.push(keys.entry(job), keys.log(job));
-  batch.args.push(job, epoch, stream.next, items.length);
+  batch.args.push(epoch, stream.next, items.length);
   for (const { type, data } of items) batch.args.push(type, data);
   stream.next += items.length;
   stream.hasOutput = items.length === room;
