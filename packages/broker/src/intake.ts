@@ -3,11 +3,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { jobIdSchema, type JobId, type ModelCode } from "@headrace/contract";
 import { UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
+import { z } from "zod";
 
 import { claimJob, type Attempt, type Unclaimable } from "./claim.ts";
 import { insist, type Insistence } from "./insist.ts";
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
+import { script } from "./script.ts";
+
+const backlog = script("backlog", z.int());
 
 /** A crashed worker's jobs are taken up again within lock + check: 20 s. */
 const LOCK_MS = 15_000;
@@ -17,7 +21,7 @@ const RENEW_MS = 5_000;
 const SELF_FENCE_MS = 10_000;
 /** BullMQ must never fail a stalled job by itself: deaths are counted at claim. */
 const STALLS_ALLOWED = 1_000_000;
-/** One blocking wait for a job: less than the connection gives any command, and no job is lost. */
+/** One wait for a job. Whoever was not woken in spite of a job finds it after this. */
 const BLOCK_SECONDS = 2;
 /** Jobs fetched side by side: BullMQ hands out one per round trip. */
 const FETCH_LIMIT = 16;
@@ -31,6 +35,8 @@ const CLOSE_MS = 1_000;
 export interface Slots {
   /** Resolves once at least one slot is free, with their number; 0 when the signal is aborted. */
   readonly whenFree: (signal: AbortSignal) => Promise<number>;
+  /** Slots that are free now. */
+  readonly countFree: () => number;
   /** Take an attempt into a slot. Must not throw. */
   readonly start: (attempt: Attempt) => void;
   /** The lock of a job in a slot is lost: another worker may have it already. */
@@ -55,9 +61,9 @@ interface Held {
  * Takes jobs from a model version's queue into the worker's slots.
  *
  * BullMQ schedules, the ledger decides: a job is fetched and locked through BullMQ, then claimed in
- * the ledger. One puller waits for the queue; as long as slots are free and jobs come, it fetches
- * as many side by side as came the time before, doubled. Jobs fetched by hand are not renewed by
- * BullMQ, so their locks are renewed here.
+ * the ledger. One puller waits for the queue's marker, fetches a job, and learns with it how many
+ * are left: as many as have a free slot are then fetched side by side. Jobs fetched by hand are not
+ * renewed by BullMQ, so their locks are renewed here.
  */
 export class Intake {
   readonly #redis: Redis;
@@ -90,7 +96,6 @@ export class Intake {
       lockDuration: LOCK_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: STALLS_ALLOWED,
-      drainDelay: BLOCK_SECONDS,
       removeOnComplete: { count: 0 },
       removeOnFail: { count: 0 },
     });
@@ -101,8 +106,7 @@ export class Intake {
   /** Pull until the signal is aborted. A job fetched or claimed after that is handed back. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#bull.startStalledCheckTimer();
-    let ask = 1;
-    let isQueueEmpty = false;
+    let left = 1;
     while (!signal.aborted) {
       const slots = await this.#slots.whenFree(signal);
       if (slots === 0) return;
@@ -111,16 +115,14 @@ export class Intake {
         await unlessAborted(Promise.race(this.#admissions), signal);
         continue;
       }
-      const count: number = isQueueEmpty ? 1 : Math.min(ask, free, FETCH_LIMIT);
-      this.#fetches = Promise.all(
-        Array.from({ length: count }, () => this.#fetch({ block: isQueueEmpty }, signal)),
-      );
-      // A wait for the queue cannot be broken off, only left behind: what it brings is handed back.
-      const fetched: boolean[] = (await unlessAborted(this.#fetches, signal)) ?? [];
-      const wasWaiting = isQueueEmpty;
-      isQueueEmpty = fetched.includes(false);
-      // A job that was waited for most often came alone.
-      ask = isQueueEmpty || wasWaiting ? 1 : ask * 2;
+      if (left === 0) {
+        await unlessAborted(this.#awaitMarker(signal), signal);
+        left = 1;
+        continue;
+      }
+      const count: number = Math.min(left, free, FETCH_LIMIT);
+      // What a fetch that is left behind brings is handed back.
+      left = (await unlessAborted(this.#fetchSome(count, signal), signal)) ?? 0;
     }
   }
 
@@ -174,12 +176,45 @@ export class Intake {
     return held;
   }
 
+  /** Wait until the queue may have a job, for two seconds at the most. */
+  async #awaitMarker(signal: AbortSignal): Promise<void> {
+    try {
+      const marker = await this.#bull.backend.waitForJob(BLOCK_SECONDS);
+      // Whoever cannot follow it leaves it to another: the engine may have filled up meanwhile.
+      const isFree = !signal.aborted && this.#slots.countFree() > 0;
+      if (marker !== null && !isFree) await this.#wakeIdleWorker();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#report(new Error("waiting for a job, to be repeated", { cause: error }));
+      await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Fetch jobs side by side. @returns how many are left in the queue; 0 when it gave none */
+  async #fetchSome(count: number, signal: AbortSignal): Promise<number> {
+    this.#fetches = Promise.all(Array.from({ length: count }, () => this.#fetch(signal)));
+    const fetched = await this.#fetches;
+    // A paused queue has jobs and gives none: asking on would go round at full speed.
+    return fetched.includes(true) ? this.#countBacklog() : 0;
+  }
+
+  async #countBacklog(): Promise<number> {
+    const { code, version } = this.#holder;
+    const list = (name: string): string => keys.queue(code, version, name);
+    try {
+      return await backlog(this.#redis, [list("wait"), list("prioritized"), list("marker")], []);
+    } catch (error) {
+      this.#report(new Error("counting a queue, to be repeated", { cause: error }));
+      return 1;
+    }
+  }
+
   /** Fetch and claim one job. @returns false when the queue had none */
-  async #fetch({ block }: { block: boolean }, signal: AbortSignal): Promise<boolean> {
+  async #fetch(signal: AbortSignal): Promise<boolean> {
     this.#tokens += 1;
     const token = `${this.#holder.worker}:${this.#tokens}`;
     try {
-      const job = await this.#bull.getNextJob(token, { block });
+      const job = await this.#bull.getNextJob(token, { block: false });
       if (!job) return false;
       this.#admit(job, token, signal);
       return true;

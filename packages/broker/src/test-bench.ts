@@ -47,6 +47,7 @@ export class TestWorker {
           while (this.slots <= 0 && !signal.aborted) await once(this.#arrivals, "slot");
           return signal.aborted ? 0 : this.slots;
         },
+        countFree: () => this.slots,
         start: (attempt) => {
           this.slots -= 1;
           this.attempts.push(new TestSource(attempt));

@@ -327,6 +327,36 @@ describe("handing back", () => {
     expect((await ingress.getJob("default", job)).attempts).toBe(1);
   });
 
+  test("leaves a job to another worker when its own slots have filled up meanwhile", async ({
+    startWorker,
+    submit,
+  }) => {
+    const full = await startWorker();
+    const free = await startWorker();
+    full.slots = 0;
+
+    const submittedAt = performance.now();
+    const job = await submit();
+    const taken = await free.next();
+
+    // The full one was first in line for the queue's word; unheard, it costs two seconds.
+    expect(performance.now() - submittedAt).toBeLessThan(1_000);
+    expect(taken.attempt.job).toBe(job);
+    expect(full.attempts).toEqual([]);
+  });
+
+  test("asks the queue once for a job that comes alone", async ({ redis, startWorker, submit }) => {
+    const worker = await startWorker();
+    const isWaiting = "blocked_clients:1";
+    await expect.poll(() => redis.info("clients")).toContain(isWaiting);
+    await redis.config("RESETSTAT");
+    await submit();
+    await worker.next();
+
+    await expect.poll(() => redis.info("clients")).toContain(isWaiting);
+    expect(await redis.info("commandstats")).toContain("cmdstat_zpopmin:calls=1,");
+  });
+
   test("counts the attempt when the engine failed it", async ({ startWorker, submit }) => {
     const worker = await startWorker();
     await submit();

@@ -33,6 +33,17 @@ describe("SlotBoard", () => {
     expect(performance.now()).toBeGreaterThanOrEqual(window.pausedUntilMs);
   });
 
+  test("counts what is free now, nothing while the engine is to be left alone", () => {
+    const window = new InFlightWindow({ maxSize: 4, initialSize: 4 });
+    const board = new SlotBoard(window);
+    board.take();
+    const before = board.countFree();
+
+    window.onFull(performance.now(), 5_000);
+
+    expect([before, board.countFree()]).toEqual([3, 0]);
+  });
+
   test("stops waiting when the worker stops", async () => {
     const board = new SlotBoard(new InFlightWindow({ maxSize: 1 }));
     board.take();

@@ -30,6 +30,12 @@ export class SlotBoard {
     this.check();
   }
 
+  /** How many slots are free now: none while the engine is left alone. */
+  countFree(): number {
+    const isPaused = this.#window.pausedUntilMs > performance.now();
+    return isPaused ? 0 : Math.max(0, this.#window.size - this.#inFlight);
+  }
+
   /** Resolve with how many slots are free as soon as any is; with 0 when the signal is aborted. */
   async whenFree(signal: AbortSignal): Promise<number> {
     if (signal.aborted) return 0;

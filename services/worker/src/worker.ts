@@ -117,6 +117,7 @@ export class Worker {
       },
       {
         whenFree: (signal) => this.#board.whenFree(signal),
+        countFree: () => this.#board.countFree(),
         start: (attempt) => this.#start(attempt),
         onLockLost: (job) => this.#runs.get(job)?.onLost("lock_lost"),
       },

@@ -124,6 +124,8 @@ class TestIntake {
     return signal.aborted ? 0 : 1;
   };
 
+  readonly countFree = (): number => this.#asked.length;
+
   readonly start = (attempt: Attempt): void => this.#asked.shift()?.resolve(attempt);
 
   readonly onLockLost = (): void => {};
