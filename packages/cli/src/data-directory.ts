@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 import { CommandFailure, systemCodeOf, tellsOfFullDisk } from "./failure.ts";
 
@@ -41,7 +41,7 @@ export class DataDirectory {
   create(): void {
     this.explain(() => {
       for (const folder of [this.path, this.logsPath, this.redisPath]) {
-        mkdirSync(folder, { recursive: true, mode: OWNER_ONLY_FOLDER });
+        makeFolder(folder);
       }
     });
   }
@@ -81,6 +81,26 @@ export class DataDirectory {
   }
 }
 
+/**
+ * Make a folder, and those above it, for this user alone.
+ *
+ * Not by `recursive`: where no folder can be, as below /proc, Node 26.10 tries for ever.
+ */
+function makeFolder(path: string): void {
+  if (isFolder(path)) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: OWNER_ONLY_FOLDER });
+  } catch (error) {
+    // Another process may have made it in the meantime.
+    if (!isFolder(path)) throw error;
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
 function adviceFor(code: string): string {
   if (tellsOfFullDisk(code))
     return "the disk is full. Free some space, or name another folder with --data-dir.";
@@ -89,6 +109,8 @@ function adviceFor(code: string): string {
     case "EPERM":
     case "EROFS":
       return "this user may not write there. Name another folder with --data-dir.";
+    case "ENOENT":
+      return "no folder can be made there. Name another folder with --data-dir.";
     case "ENOTDIR":
     case "EEXIST":
       return "part of the path is a file. Name another folder with --data-dir.";

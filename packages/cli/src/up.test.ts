@@ -1,6 +1,14 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +18,8 @@ import { describe, expect, test as plainTest } from "vitest";
 
 const PROGRAM = fileURLToPath(new URL("main.ts", import.meta.url));
 const TEST_MS = 60_000;
+/** Far longer than a command takes that only says why it cannot start. */
+const START_MS = 10_000;
 
 /** `headrace` as a user runs it, in a folder of the test's own. */
 class Command {
@@ -139,6 +149,23 @@ describe("headrace up", { timeout: TEST_MS }, () => {
     expect(up.err).toContain(`--port ${port + 1}`);
     server.close();
   });
+
+  test.skipIf(!existsSync("/proc/self")).for(["/proc/headrace", "/proc/headrace/deep/down"])(
+    "says at once that %s cannot be",
+    (path) => {
+      const { status, stderr } = spawnSync(
+        process.execPath,
+        [PROGRAM, "up", "--port", "0", "--data-dir", path],
+        // What loops without a pause hears no other signal.
+        { encoding: "utf8", timeout: START_MS, killSignal: "SIGKILL" },
+      );
+
+      expect(stderr).toBe(
+        `✗ ${path} cannot be used: no folder can be made there. Name another folder with --data-dir.\n`,
+      );
+      expect(status).toBe(1);
+    },
+  );
 
   test("says which part failed, in its own words, and stops the others", async ({
     folder,
