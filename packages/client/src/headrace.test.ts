@@ -18,6 +18,15 @@ const page = (ids: string[], hasMore: boolean): Answer =>
     has_more: hasMore,
   });
 
+/** Fetch as browsers do: not as somebody's method. */
+async function strictFetch(
+  this: unknown,
+  ...[input, init]: Parameters<typeof fetch>
+): Promise<Response> {
+  if (this !== undefined) throw new TypeError("Illegal invocation");
+  return fetch(input, init);
+}
+
 describe("submit", () => {
   test("sends the key, the body as given, and a key of its own", async ({ server }) => {
     let sent = "";
@@ -34,6 +43,13 @@ describe("submit", () => {
     const [request] = server.requests;
     expect(request?.headers.authorization).toBe("Bearer hr_test");
     expect(request?.headers["idempotency-key"]).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test("calls fetch as browsers demand it, as nobody's method", async ({ server }) => {
+    server.answers = [json(202, jobBody("queued"))];
+    const job = await server.client({ fetch: strictFetch }).submit(submit);
+
+    expect(job.status).toBe("queued");
   });
 
   test("repeats under one key what may or may not have arrived", async ({ server }) => {

@@ -98,7 +98,9 @@ export class Transport {
     const headers = new Headers(this.#headers);
     for (const [name, value] of Object.entries(call.headers ?? {})) headers.set(name, value);
     if (call.body !== undefined) headers.set("content-type", "application/json");
-    const response = await this.#options.fetch(url, {
+    // Browsers refuse a `fetch` that is called as somebody's method.
+    const { fetch } = this.#options;
+    const response = await fetch(url, {
       method: call.method,
       headers,
       signal: call.signal === undefined ? limit : AbortSignal.any([call.signal, limit]),

@@ -1,11 +1,10 @@
-import { randomBytes } from "node:crypto";
-
 import { z } from "zod";
 
 /** Digits and letters without i, l, o, u: ids survive being read aloud (Crockford's base 32). */
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 /** 26 characters of 5 bits hold the 128 random bits. */
 const RANDOM_LENGTH = 26;
+const RANDOM_BYTES = 16;
 
 /**
  * Short opaque name of a model's slot in Redis. Model names contain `:` and `/`, and one name may
@@ -47,7 +46,8 @@ function randomText(): string {
   let text = "";
   let bits = 0;
   let bitCount = 0;
-  for (const byte of randomBytes(16)) {
+  // The web's generator, not Node's: the client, too, imports this file, and runs in browsers.
+  for (const byte of globalThis.crypto.getRandomValues(new Uint8Array(RANDOM_BYTES))) {
     bits = (bits << 8) | byte;
     bitCount += 8;
     while (bitCount >= 5) {
