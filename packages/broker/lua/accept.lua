@@ -17,19 +17,20 @@
 -- ARGV[8]  attached   '1' when the job lives only as long as that ingress
 -- ARGV[9]  fragile    '1' when a job that has shown output must not start over
 --
--- Returns {state, priority, ahead, starts, span, workers}: of the job as it now stands, jobs that
--- go first, jobs started lately and within how many ms, live workers. Accepting twice changes
--- nothing and says the same.
+-- Returns {state, priority, accepted at, deadline, ahead, starts, span, workers}: of the job as it
+-- now stands, with its instants as text, ms; jobs that go first, jobs started lately and within how
+-- many ms, live workers. Accepting twice changes nothing and says the same.
 -- @include clock
 -- @include flow
 local entry, id = KEYS[1], ARGV[1]
 local priority = tonumber(ARGV[5])
-local known = redis.call('HMGET', entry, 'state', 'priority')
+local known = redis.call('HMGET', entry, 'state', 'priority', 'accepted_at', 'deadline_at')
 local now = now_ms()
 
 if not known[1] then
+  local deadline_at = string.format('%.0f', now + ARGV[3])
   redis.call('HSET', entry, 'state', 'queued', 'accepted_at', now, 'priority', priority,
-    'retention_ms', ARGV[4], 'deadline_at', string.format('%.0f', now + ARGV[3]),
+    'retention_ms', ARGV[4], 'deadline_at', deadline_at,
     'version', ARGV[6], 'spec', ARGV[2])
   if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
   if ARGV[8] == '1' then
@@ -39,11 +40,11 @@ if not known[1] then
   if ARGV[9] == '1' then redis.call('HSET', entry, 'fragile', 1) end
   redis.call('ZADD', KEYS[2], now, id)
   redis.call('ZADD', KEYS[3], now + ARGV[3], id)
-  known = {'queued', priority}
+  known = {'queued', priority, now, deadline_at}
 end
 
 -- BullMQ scores a job priority * 2^32 + counter.
 local ahead = redis.call('ZCOUNT', KEYS[7], '-inf', '(' .. string.format('%.0f', (priority + 1) * 4294967296))
 local workers = redis.call('ZCOUNT', KEYS[6], now, '+inf')
 local starts, span = recent_starts(KEYS[5], tonumber(now))
-return {known[1], tonumber(known[2]), ahead, starts, span, workers}
+return {known[1], tonumber(known[2]), known[3], known[4], ahead, starts, span, workers}

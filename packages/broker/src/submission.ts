@@ -20,7 +20,16 @@ import { script } from "./script.ts";
 import { toStanding, type Standing } from "./standing.ts";
 
 const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
-const acceptance = z.tuple([z.string(), z.int(), z.int(), z.int(), z.int(), z.int()]);
+const acceptance = z.tuple([
+  z.string(),
+  z.int(),
+  z.string(),
+  z.string(),
+  z.int(),
+  z.int(),
+  z.int(),
+  z.int(),
+]);
 const accept = script("accept", acceptance);
 type Acceptance = z.infer<typeof acceptance>;
 
@@ -49,6 +58,9 @@ export interface Submitted {
   readonly id: JobId;
   /** False when an earlier request with the same key had made the job. */
   readonly isNew: boolean;
+  /** By Redis' clock, ms: as every later read of the job says. */
+  readonly acceptedAtMs: number;
+  readonly deadlineAtMs: number;
   /** Null unless the job waits in the queue. */
   readonly standing: Standing | null;
 }
@@ -154,8 +166,13 @@ export class SubmissionDesk {
   }
 
   async #findFirst(id: JobId): Promise<Submitted> {
-    if ((await this.#redis.exists(keys.entry(id))) === 1) {
-      return { id, isNew: false, standing: null };
+    const [acceptedAt, deadlineAt] = await this.#redis.hmget(
+      keys.entry(id),
+      "accepted_at",
+      "deadline_at",
+    );
+    if (acceptedAt && deadlineAt) {
+      return { id, isNew: false, ...toInstants(acceptedAt, deadlineAt), standing: null };
     }
     throw new PlatformError(
       "job_not_found",
@@ -204,17 +221,18 @@ export class SubmissionDesk {
   async #enqueue(
     { id, isNew }: Booking,
     submission: Submission,
-    [state, priority, ahead, starts, spanMs, workers]: Acceptance,
+    [state, priority, acceptedAt, deadlineAt, ahead, starts, spanMs, workers]: Acceptance,
   ): Promise<Submitted> {
     const { idempotencyKey, model, spec } = submission;
     const settled = this.#settle(id, spec.tenant, idempotencyKey);
-    if (state !== "queued") return { id, isNew, standing: null };
+    const known = { id, isNew, ...toInstants(acceptedAt, deadlineAt) };
+    if (state !== "queued") return { ...known, standing: null };
     try {
       await Promise.all([this.#queues.add(id, model.version, priority), settled]);
     } catch (error) {
       this.#report(new Error(`queueing ${id} is left to the sweep`, { cause: error }));
     }
-    return { id, isNew, standing: toStanding({ ahead, starts, spanMs, workers }) };
+    return { ...known, standing: toStanding({ ahead, starts, spanMs, workers }) };
   }
 }
 
@@ -224,6 +242,13 @@ interface Booking {
   readonly isNew: boolean;
   /** Nobody knows yet whether it was accepted. */
   readonly isOpen: boolean;
+}
+
+function toInstants(
+  acceptedAt: string,
+  deadlineAt: string,
+): Pick<Submitted, "acceptedAtMs" | "deadlineAtMs"> {
+  return { acceptedAtMs: Number(acceptedAt), deadlineAtMs: Number(deadlineAt) };
 }
 
 /** Two requests under one key are the same when all that the caller chose is the same. */

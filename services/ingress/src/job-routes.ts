@@ -47,7 +47,7 @@ async function submitJob(services: Services, exchange: Exchange, tenant: string)
   });
 
   const submitted = await broker.submit({ ...sign(form, exchange), attachedTo: null });
-  const { id, isNew, standing } = submitted;
+  const { id, isNew } = submitted;
   const answerHeaders: Headers = {
     location: `/v1/jobs/${id}`,
     ...(isNew ? {} : { "idempotent-replayed": "true" }),
@@ -61,7 +61,7 @@ async function submitJob(services: Services, exchange: Exchange, tenant: string)
     };
     if (await answerWithRecord(services, exchange, { ...wait, submitted })) return;
   }
-  sendJson(exchange, 202, { body: toNewJob(id, form, standing), headers: answerHeaders });
+  sendJson(exchange, 202, { body: toNewJob(submitted, form.spec), headers: answerHeaders });
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { JobRecord, Standing } from "@headrace/broker";
+import type { JobRecord, Standing, Submitted } from "@headrace/broker";
 import {
   ERRORS,
   isTerminal,
@@ -45,15 +45,14 @@ export function toJob(record: JobRecord, { standing, result }: JobDetails): Job 
 }
 
 /** Show a job that has just been accepted, without reading back what was just written. */
-export function toNewJob(id: string, form: JobForm, standing: Standing | null): Job {
-  const nowMs = Date.now();
+export function toNewJob(submitted: Submitted, spec: JobForm["spec"]): Job {
   return {
-    ...describe(id, form.spec, standing),
+    ...describe(submitted.id, spec, submitted.standing),
     status: "queued",
-    created_at: toSeconds(nowMs),
+    created_at: toSeconds(submitted.acceptedAtMs),
     started_at: null,
     ended_at: null,
-    deadline_at: toSeconds(nowMs + form.deadlineMs),
+    deadline_at: toSeconds(submitted.deadlineAtMs),
     expires_at: null,
     attempts: 0,
     result: null,

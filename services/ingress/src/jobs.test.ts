@@ -37,6 +37,15 @@ describe("POST /v1/jobs", () => {
     expect(second.body).toMatchObject({ queue_position: 1 });
   });
 
+  test("says when, by the clock that every later answer goes by", async ({ client }) => {
+    const deadline = { deadline_seconds: 7.0004 };
+    const submitted = await client.call("POST", "/v1/jobs", { body: { ...body, ...deadline } });
+    const read = await client.call("GET", `/v1/jobs/${String(submitted.body["id"])}`);
+
+    expect(submitted.body).toEqual(read.body);
+    expect(submitted.body["created_at"]).toBeTypeOf("number");
+  });
+
   test("hands the request to the worker as it was sent", async ({ client, worker }) => {
     const sent = {
       ...request,
