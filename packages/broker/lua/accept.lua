@@ -7,6 +7,7 @@
 -- KEYS[5]  flow         hash  jobs started, by 10 s of time
 -- KEYS[6]  workers      zset  worker -> lease end, ms
 -- KEYS[7]  prioritized  zset  BullMQ's queue
+-- KEYS[8]  versions     zset  version -> last accepted for, ms
 -- ARGV[1]  id
 -- ARGV[2]  spec       JSON  what never changes: request, tenant, endpoint …
 -- ARGV[3]  deadline   ms from now
@@ -38,6 +39,7 @@ if not known[1] then
     redis.call('ZADD', KEYS[4], now, id)
   end
   if ARGV[9] == '1' then redis.call('HSET', entry, 'fragile', 1) end
+  redis.call('ZADD', KEYS[8], now, ARGV[6])
   redis.call('ZADD', KEYS[2], now, id)
   redis.call('ZADD', KEYS[3], now + ARGV[3], id)
   known = {'queued', priority, now, deadline_at}

@@ -15,6 +15,7 @@ import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
  * | `hr:{<code>}:open` | model | zset | accept, end | open jobs | for ever | sweep |
  * | `hr:{<code>}:deadline` | model | zset | accept, claim, end | jobs not started | for ever | sweep |
  * | `hr:{<code>}:attached` | model | zset | accept, end | open synchronous jobs | for ever | sweep |
+ * | `hr:{<code>}:versions` | model | zset | accept, sweep | versions that jobs wait for | for ever | sweep |
  * | `hr:{<code>}:flow` | model | hash | claim | 7 fields | 70 s | next claim |
  * | `hr:{<code>}:workers` | model | zset | worker, every 5 s | live workers, dead ones trimmed | for ever | worker |
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
@@ -37,6 +38,7 @@ export const keys = {
   open: (code: ModelCode): string => `hr:{${code}}:open`,
   deadline: (code: ModelCode): string => `hr:{${code}}:deadline`,
   attached: (code: ModelCode): string => `hr:{${code}}:attached`,
+  versions: (code: ModelCode): string => `hr:{${code}}:versions`,
   flow: (code: ModelCode): string => `hr:{${code}}:flow`,
   workers: (code: ModelCode): string => `hr:{${code}}:workers`,
   lease: (code: ModelCode, ingress: string): string => `hr:{${code}}:lease:${ingress}`,

@@ -202,6 +202,7 @@ export class SubmissionDesk {
         keys.flow(code),
         keys.workers(code),
         keys.queue(code, model.version, "prioritized"),
+        keys.versions(code),
       ],
       [
         id,

@@ -14,6 +14,7 @@ const expire = script("expire", z.literal([0, 1]));
 const auditOpen = script("audit-open", z.array(z.union([z.int(), z.string()])));
 const auditQueue = script("audit-queue", z.array(z.union([z.int(), z.string()])));
 const auditAttached = script("audit-attached", z.array(z.union([z.int(), z.string()])));
+const forgetVersion = script("forget-version", z.literal([0, 1]));
 
 /** How often a process tries to sweep; whichever comes first does it for all. */
 const INTERVAL_MS = 5_000;
@@ -98,16 +99,16 @@ export class Sweep {
   async run(): Promise<SweepCounts> {
     await this.#renewLeases();
     const counts = { expired: 0, requeued: 0, removed: 0, detached: 0, unbooked: 0 };
-    const versions = new Map<ModelCode, Set<string>>();
+    const servedVersions = new Map<ModelCode, Set<string>>();
     for (const { code, version } of (await this.#models.list()).values()) {
-      versions.set(code, (versions.get(code) ?? new Set()).add(version));
+      servedVersions.set(code, (servedVersions.get(code) ?? new Set()).add(version));
     }
-    for (const [code, ofCode] of versions) {
+    for (const [code, served] of servedVersions) {
       if (!(await this.#takeLease(code))) continue;
       counts.expired += await this.#expireOverdue(code);
       counts.detached += await this.#cancelDetached(code);
       counts.requeued += await this.#requeueMissing(code);
-      for (const version of ofCode) counts.removed += await this.#removeEnded(code, version);
+      counts.removed += await this.#removeEndedOfAll(code, served);
     }
     counts.unbooked += await this.#bookings.run(await this.#redisNowMs());
     return counts;
@@ -198,10 +199,26 @@ export class Sweep {
         const version = String(found[at + 1]);
         // In no list, yet perhaps not gone: a leftover would make the add a silent no-op.
         await this.#queues.remove(job, version);
+        await this.#redis.zadd(keys.versions(code), "NX", 0, version);
         await this.#queues.add(job, version, Number(found[at + 2]));
       }
       return { seen: Number(seen), mended: found.length / 3 };
     });
+  }
+
+  /** Of all versions that jobs wait for: workers may have moved on from some of them. */
+  async #removeEndedOfAll(code: ModelCode, served: ReadonlySet<string>): Promise<number> {
+    const waitedFor = await this.#redis.zrange(keys.versions(code), "0", "-1");
+    let removed = 0;
+    for (const version of new Set([...served, ...waitedFor])) {
+      removed += await this.#removeEnded(code, version);
+      if (served.has(version)) continue;
+      const lists = ["prioritized", "wait", "active"].map((name) =>
+        keys.queue(code, version, name),
+      );
+      await forgetVersion(this.#redis, [keys.versions(code), ...lists], [version, FORGOTTEN_MS]);
+    }
+    return removed;
   }
 
   async #removeEnded(code: ModelCode, version: string): Promise<number> {

@@ -33,12 +33,15 @@ export class TestWorker {
     return this.#broker;
   }
 
-  async open(redisUrl: string, report: (error: Error) => void): Promise<void> {
+  async open(
+    redisUrl: string,
+    { version, report }: { readonly version: string; readonly report: (error: Error) => void },
+  ): Promise<void> {
     this.#broker = await WorkerBroker.open(
       {
         redisUrl,
         modelNames: [MODEL],
-        model: { version: "v1", maxModelLength: 4_096 },
+        model: { version, maxModelLength: 4_096 },
         report,
       },
       {
@@ -188,9 +191,9 @@ export const brokerTest = redisTest
       await Promise.all(workers.map((worker) => worker.stop()));
     });
     await redis.ping();
-    return async (): Promise<TestWorker> => {
+    return async (version = "v1"): Promise<TestWorker> => {
       const worker = new TestWorker();
-      await worker.open(redisServer.url, (error) => reports.push(error));
+      await worker.open(redisServer.url, { version, report: (error) => reports.push(error) });
       workers.push(worker);
       return worker;
     };
