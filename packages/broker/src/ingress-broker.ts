@@ -23,6 +23,7 @@ import { readStanding, type Standing } from "./standing.ts";
 import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
+import { UnwantedJobs } from "./unwanted-jobs.ts";
 
 /** Jobs looked at side by side when a list is filtered. */
 const LIST_PAGE = 100;
@@ -50,6 +51,7 @@ export class IngressBroker {
   readonly #ingress = `i-${randomUUID()}`;
   readonly #models: ModelRegistry;
   readonly #queues: JobQueues;
+  readonly #unwanted: UnwantedJobs;
   readonly #desk: SubmissionDesk;
   readonly #inbox: Inbox;
   readonly #sweep: Sweep;
@@ -60,13 +62,11 @@ export class IngressBroker {
     this.#subscriber = connectSubscriber(redisUrl, report);
     this.#models = new ModelRegistry(this.#redis);
     this.#queues = new JobQueues(this.#redis, report);
-    this.#desk = new SubmissionDesk(this.#redis, this.#queues, report);
+    const tools = { redis: this.#redis, queues: this.#queues };
+    this.#unwanted = new UnwantedJobs(tools, report);
+    this.#desk = new SubmissionDesk(tools, this.#unwanted, report);
     this.#inbox = new Inbox(this.#redis, this.#subscriber, this.#ingress);
-    this.#sweep = new Sweep(
-      { redis: this.#redis, queues: this.#queues, models: this.#models },
-      this.#ingress,
-      report,
-    );
+    this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
   }
 
   /** Readers now attached, of all jobs. */
@@ -86,15 +86,12 @@ export class IngressBroker {
 
   /** Sweep every 5 s, unless another ingress does. */
   startSweep(onPass: (counts: SweepCounts) => void): void {
-    this.#sweep.start((counts) => {
-      onPass(counts);
-      return this.#desk.cancelRefused();
-    });
+    this.#sweep.start(onPass);
   }
 
   /** Make one pass of the sweep now. @returns what it mended */
   async sweepNow(): Promise<SweepCounts> {
-    await guard(this.#desk.cancelRefused());
+    await this.#unwanted.cancelAll();
     return guard(this.#sweep.run());
   }
 
@@ -182,13 +179,16 @@ export class IngressBroker {
 
   /** End an open job, stop the worker that runs it. Cancelling an ended job changes nothing. */
   async cancel(record: JobRecord): Promise<void> {
-    await guard(this.#cancel(record.id, record.version));
+    const tools = { redis: this.#redis, queues: this.#queues };
+    await guard(cancelJob(tools, record.id, record.version));
   }
 
-  /** Cancel a job of this ingress' own by its id alone: its caller has hung up. */
-  async hangUp(job: JobId): Promise<void> {
-    const version = await guard(this.#redis.hget(keys.entry(job), "version"));
-    if (version !== null) await guard(this.#cancel(job, version));
+  /**
+   * Cancel a job of this ingress' own whose caller has hung up: now, or as soon as Redis answers.
+   * Resolves when it has been tried.
+   */
+  async hangUp(job: JobId, version: string): Promise<void> {
+    await this.#unwanted.cancel(job, version);
   }
 
   /** Remove an ended job and all that is stored of it. @throws PlatformError `job_not_ended` */
@@ -210,14 +210,10 @@ export class IngressBroker {
 
   async close(): Promise<void> {
     await this.#sweep.stop();
+    this.#unwanted.close();
     this.#inbox.close();
     await this.#queues.close();
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
-  }
-
-  async #cancel(job: JobId, version: string): Promise<void> {
-    const state = await cancelJob(this.#redis, job);
-    if (state === "queued") await this.#queues.remove(job, version);
   }
 
   async #listJobs(

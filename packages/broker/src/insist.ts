@@ -48,7 +48,7 @@ export async function insist<Answer>(
 }
 
 /** Whether nobody knows what became of the call, or Redis asks to be asked again. */
-function isLost(error: unknown): boolean {
+export function isLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return error.name === "ReplyError"
     ? NOT_NOW.test(error.message)

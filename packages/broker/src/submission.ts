@@ -12,12 +12,12 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { QUEUE_PRIORITIES, type JobQueues } from "./job-queue.ts";
-import { cancelJob } from "./cancel.ts";
 import { endingKeys, keys } from "./keys.ts";
 import type { KnownModel } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
 import { toStanding, type Standing } from "./standing.ts";
+import type { UnwantedJobs } from "./unwanted-jobs.ts";
 
 const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
 const acceptance = z.tuple([
@@ -37,8 +37,6 @@ type Acceptance = z.infer<typeof acceptance>;
 const BOOKING_LEASE_MS = 60_000;
 /** OpenAI and Stripe remember a key for a day at the least. */
 const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
-/** Refused submits remembered while Redis is away: at 503 in a second each, callers slow down. */
-const REFUSED_LIMIT = 10_000;
 
 /** A job on its way in. */
 export interface Submission {
@@ -77,13 +75,17 @@ export class SubmissionDesk {
   readonly #redis: Redis;
   readonly #queues: JobQueues;
   readonly #report: Report;
+  readonly #unwanted: UnwantedJobs;
   readonly #tenants = new Set<string>();
-  /** Jobs that may exist although their callers were told otherwise, with their versions. */
-  readonly #refused = new Map<JobId, string>();
 
-  constructor(redis: Redis, queues: JobQueues, report: Report) {
+  constructor(
+    { redis, queues }: { readonly redis: Redis; readonly queues: JobQueues },
+    unwanted: UnwantedJobs,
+    report: Report,
+  ) {
     this.#redis = redis;
     this.#queues = queues;
+    this.#unwanted = unwanted;
     this.#report = report;
   }
 
@@ -106,18 +108,6 @@ export class SubmissionDesk {
     return this.#enqueue(booking, submission, await this.#accept(booking.id, submission));
   }
 
-  /**
-   * Cancel the jobs whose callers were told that they are not accepted, should they exist after
-   * all. Called regularly: nobody knows what became of a submit until Redis answers again.
-   */
-  async cancelRefused(): Promise<void> {
-    for (const [job, version] of this.#refused) {
-      const state = await cancelJob(this.#redis, job);
-      if (state === "queued") await this.#queues.remove(job, version);
-      this.#refused.delete(job);
-    }
-  }
-
   /** Nothing can refuse a booking without a key, so it travels with the accept. */
   async #submitNew(submission: Submission, beforeAccept: (job: JobId) => void): Promise<Submitted> {
     const id = newJobId(submission.model.code);
@@ -130,7 +120,7 @@ export class SubmissionDesk {
       return await this.#enqueue(booking, submission, accepted);
     } catch (error) {
       // With a key the caller may ask again and wants the job; without one it would be a ghost.
-      if (this.#refused.size < REFUSED_LIMIT) this.#refused.set(id, submission.model.version);
+      this.#unwanted.remember(id, submission.model.version);
       throw error;
     }
   }

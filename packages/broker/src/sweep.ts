@@ -75,7 +75,7 @@ export class Sweep {
   }
 
   /** Sweep every 5 s until stopped, telling `onPass` what each pass mended. */
-  start(onPass: (counts: SweepCounts) => Promise<void>): void {
+  start(onPass: (counts: SweepCounts) => void): void {
     // Apart from the passes: a long one must not cost this ingress its callers.
     this.#leases = setInterval(() => this.#renewLeases().catch(this.#report), INTERVAL_MS);
     const tick = (): void => {
@@ -183,8 +183,8 @@ export class Sweep {
 
   async #cancel(job: JobId): Promise<void> {
     const version = await this.#redis.hget(keys.entry(job), "version");
-    const state = await cancelJob(this.#redis, job);
-    if (state === "queued" && version !== null) await this.#queues.remove(job, version);
+    if (version === null) return;
+    await cancelJob({ redis: this.#redis, queues: this.#queues }, job, version);
   }
 
   async #requeueMissing(code: ModelCode): Promise<number> {

@@ -83,10 +83,6 @@ export class Events {
     this.#duration.observe((performance.now() - arrivedAtMs) / 1_000);
   }
 
-  hangUpFailed(job: string, error: unknown): void {
-    this.#log.warn({ job, error }, "a caller hung up and its job could not be cancelled");
-  }
-
   forgetFailed(job: string, error: unknown): void {
     this.#log.warn({ job, error }, "a delivered job could not be deleted; it expires by itself");
   }

@@ -62,7 +62,8 @@ export class SynchronousCall implements Reader, Reading {
       this.#delivery.begin(id, () => follower.resume());
       this.#releaseEarly(follower);
       await this.#closed.promise;
-      if (!this.#isOver) await this.#hangUp(id);
+      follower.close();
+      if (!this.#isOver) await broker.hangUp(id, submission.model.version);
     } finally {
       this.#follower?.close();
       readers.exit(this);
@@ -118,16 +119,6 @@ export class SynchronousCall implements Reader, Reading {
     const entry = this.#early;
     this.#early = null;
     if (entry !== null && this.#deliver(entry)) follower.resume();
-  }
-
-  async #hangUp(job: JobId): Promise<void> {
-    const { broker, events } = this.#services;
-    this.#follower?.close();
-    try {
-      await broker.hangUp(job);
-    } catch (error) {
-      events.hangUpFailed(job, error);
-    }
   }
 }
 

@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test as plainTest } from "vitest";
 
 import { Ingress } from "./ingress.ts";
 import { TestClient } from "./testing/client.ts";
+import { readMetric } from "./testing/exposition.ts";
 import { API_KEY, ingressTest, testConfig } from "./testing/ingress-test.ts";
 import { LogRecorder } from "./testing/log-recorder.ts";
 import { MODEL, SimulatedWorker } from "./testing/simulated-worker.ts";
@@ -20,6 +21,7 @@ const PATIENCE_MS = 2_000;
 async function startAll(): Promise<{
   redis: RedisServer;
   logs: LogRecorder;
+  ingress: Ingress;
   client: TestClient;
   worker: SimulatedWorker;
 }> {
@@ -30,7 +32,7 @@ async function startAll(): Promise<{
   const logs = new LogRecorder();
   const ingress = await Ingress.start(testConfig(redis.url, logs));
   onTestFinished(() => ingress.close());
-  return { redis, logs, client: new TestClient(ingress.port, API_KEY), worker };
+  return { redis, logs, ingress, client: new TestClient(ingress.port, API_KEY), worker };
 }
 
 async function timed<Value>(promise: Promise<Value>): Promise<readonly [Value, number]> {
@@ -113,6 +115,30 @@ describe("without Redis", () => {
     expect(text.join("")).toBe("abc");
     expect(after.at(-1)?.event).toBe("job.completed");
   });
+
+  plainTest(
+    "cancels the jobs of callers who hung up meanwhile, once it is back",
+    { timeout: 15_000 },
+    async () => {
+      const { redis, client, ingress, worker } = await startAll();
+      const streamed = { ...request, stream: true };
+      const answers = [1, 2].map(() =>
+        client.stream("POST", "/v1/chat/completions", { body: streamed }),
+      );
+      const runs = [await worker.next(), await worker.next()];
+      for (const run of runs) run.say("Hello");
+      const readers = await Promise.all(answers);
+      for (const reader of readers) await reader.next();
+      await redis.kill();
+      for (const reader of readers) reader.hangUp();
+      await expect.poll(() => readMetric(ingress, "headrace_open_streams")).toBe(0);
+      await redis.restart();
+      await Promise.all(runs.map(({ lost }) => lost));
+      const list = await client.call("GET", "/v1/jobs?status=cancelled");
+
+      expect(list.body["data"]).toHaveLength(2);
+    },
+  );
 
   plainTest("starts, serves 503, and serves once Redis comes", { timeout: 30_000 }, async () => {
     const redis = await RedisServer.start();
