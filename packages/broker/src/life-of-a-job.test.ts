@@ -1,5 +1,5 @@
 import { modelCodeOf, START, type Cursor } from "@headrace/contract";
-import { describe, expect } from "vitest";
+import { describe, expect, onTestFinished } from "vitest";
 
 import { keys } from "./keys.ts";
 import { brokerTest as test, newKey, submission, TestReader } from "./test-bench.ts";
@@ -148,6 +148,36 @@ describe("a job's way", () => {
     await reader.whenEnded();
 
     expect(reader.text).toBe("still here");
+  });
+
+  test("ends in calls of bounded size, however much output came with the end", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const reader = new TestReader();
+    await ingress.follow(job, START, reader);
+    const source = await worker.next();
+    const pieces = Array.from({ length: 1_000 }, (_, at) => `${at} `);
+    for (const piece of pieces) source.say(piece);
+    const monitor = await redis.monitor();
+    onTestFinished(() => monitor.disconnect());
+    const entriesPerCall: number[] = [];
+    monitor.on("monitor", (_time: string, command: readonly string[]) => {
+      const types = command.filter((part) => part === "delta" || part === "completed");
+      if (/^eval/i.test(command[0] ?? "")) entriesPerCall.push(types.length);
+    });
+
+    await worker.broker.finish(source, { ...DONE, items: source.take() });
+    const end = await reader.whenEnded();
+
+    expect(end.id).toBe("1-1001");
+    expect(reader.text).toBe(pieces.join(""));
+    await expect.poll(() => entriesPerCall.includes(233)).toBe(true);
+    expect(Math.max(...entriesPerCall)).toBe(256);
   });
 
   test("tells a reader when the job is deleted under it", async ({

@@ -50,10 +50,14 @@ interface Stream {
   hasOutput: boolean;
 }
 
-interface Batch {
-  readonly streams: Stream[];
+/** One call of `append`, as it is put together. */
+interface Call {
   readonly keys: string[];
   readonly args: (string | number)[];
+}
+
+interface Batch extends Call {
+  readonly streams: Stream[];
 }
 
 /**
@@ -107,6 +111,29 @@ export class TokenWriter {
     this.#streams.delete(source);
     while (this.#flight !== null) await this.#flight;
     return stream?.next ?? 0;
+  }
+
+  /**
+   * Stop writing for this source, as `close` does, and write of its last items what the call that
+   * ends the job has no room for: that one holds Redis up no longer than any other.
+   *
+   * @returns where that call goes on, and with what; all that is left, should the attempt be lost
+   */
+  async conclude(
+    source: Source,
+    items: readonly LogItem[],
+  ): Promise<{ readonly index: number; readonly items: readonly LogItem[] }> {
+    let index = await this.close(source);
+    let rest = items;
+    while (rest.length >= CALL_LIMIT) {
+      const call: Call = { keys: [], args: [this.#slot] };
+      put(call, source.attempt, { index, items: rest.slice(0, CALL_LIMIT) });
+      const [code] = await this.#append(call);
+      if (code !== 0) break;
+      index += CALL_LIMIT;
+      rest = rest.slice(CALL_LIMIT);
+    }
+    return { index, items: rest };
   }
 
   /** Stop altogether. */
@@ -171,15 +198,18 @@ export class TokenWriter {
   }
 
   async #send(batch: Batch): Promise<void> {
-    const call = (): Promise<(0 | -1 | -2 | -3)[]> => append(this.#redis, batch.keys, batch.args);
     try {
-      const codes = await insist(call, this.#insistence);
+      const codes = await this.#append(batch);
       batch.streams.forEach((stream, at) => this.#judge(stream, codes[at] ?? 0));
     } catch (error) {
       // Redis was away for longer than any lock lives: the attempts are other workers' by now.
       this.#insistence.report(new Error("appending output", { cause: error }));
       for (const stream of batch.streams) this.#judge(stream, -1);
     }
+  }
+
+  #append({ keys: names, args }: Call): Promise<(0 | -1 | -2 | -3)[]> {
+    return insist(() => append(this.#redis, names, args), this.#insistence);
   }
 
   #judge(stream: Stream, code: 0 | -1 | -2 | -3): void {
@@ -191,15 +221,23 @@ export class TokenWriter {
 
 /** Put up to `room` items of a stream into the call. @returns how many */
 function addTo(batch: Batch, stream: Stream, room: number): number {
-  const { job, epoch } = stream.source.attempt;
   const items = stream.source.take(room);
   batch.streams.push(stream);
-  batch.keys.push(keys.entry(job), keys.log(job));
-  batch.args.push(epoch, stream.next, items.length);
-  for (const { type, data } of items) batch.args.push(type, data);
+  put(batch, stream.source.attempt, { index: stream.next, items });
   stream.next += items.length;
   stream.hasOutput = items.length === room;
   return items.length;
+}
+
+/** Put an attempt's items, the first of which has this index, into the call. */
+function put(
+  call: Call,
+  { job, epoch }: Attempt,
+  { index, items }: { readonly index: number; readonly items: readonly LogItem[] },
+): void {
+  call.keys.push(keys.entry(job), keys.log(job));
+  call.args.push(epoch, index, items.length);
+  for (const { type, data } of items) call.args.push(type, data);
 }
 
 function nextBeat(nowMs: number): number {

@@ -166,6 +166,24 @@ describe("an attempt", () => {
     });
   });
 
+  test("that was overtaken cannot end the job with much output either", async ({
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    await claimJob(redis, job, "w-other:1");
+
+    const items = Array.from({ length: 600 }, () => delta("zombie"));
+    const lost = await worker.broker.finish(source, { ...DONE, items });
+
+    expect(lost).toBe("fenced");
+    // The second attempt's beginning, and nothing else.
+    expect(await redis.xlen(keys.log(job))).toBe(1);
+  });
+
   test("is claimed once, however often the claim is repeated", async ({
     redis,
     startWorker,

@@ -134,7 +134,7 @@ export class WorkerBroker {
    */
   async finish(source: Source, ending: Ending): Promise<LossReason | null> {
     const { job, epoch } = source.attempt;
-    const index = await this.#writer.close(source);
+    const { index, items } = await this.#writer.conclude(source, ending.items);
     const args = [
       job,
       keys.slot(this.#code),
@@ -142,7 +142,7 @@ export class WorkerBroker {
       index,
       ending.status,
       JSON.stringify(ending.outcome),
-      ...ending.items.flatMap(({ type, data }) => [type, data]),
+      ...items.flatMap(({ type, data }) => [type, data]),
     ];
     const code = await insist(() => finish(this.#redis, endingKeys(job), args), this.#insistence);
     const lost = LOSSES[code];
