@@ -73,7 +73,7 @@ describe("the sweep", () => {
     worker.slots = 0;
     const job = await submit();
     const code = modelCodeOf(job);
-    await startWorker("v2");
+    await startWorker({ version: "v2" });
     await expect.poll(() => servedVersion(ingress), { timeout: 3_000 }).toBe("v2");
     await redis.hset(keys.entry(job), "state", "cancelled");
 
@@ -101,7 +101,7 @@ describe("the sweep", () => {
     };
 
     const served = await known();
-    await startWorker("v2");
+    await startWorker({ version: "v2" });
     await expect.poll(() => servedVersion(ingress), { timeout: 3_000 }).toBe("v2");
     const waitedFor = await known();
     await ingress.cancel(await ingress.getJob("default", job));

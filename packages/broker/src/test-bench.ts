@@ -82,9 +82,20 @@ export class TestWorker {
     if (this.cancelled.length === 0) await once(this.#arrivals, "cancel");
   }
 
-  async stop(): Promise<void> {
+  /** Have room for this many jobs from now on. */
+  free(slots: number): void {
+    this.slots = slots;
+    this.#arrivals.dispatchEvent(new Event("slot"));
+  }
+
+  /** Take no more jobs; what it has, it keeps. */
+  leave(): void {
     this.#controller.abort();
     this.#arrivals.dispatchEvent(new Event("slot"));
+  }
+
+  async stop(): Promise<void> {
+    this.leave();
     await this.broker.close();
     await this.#running;
   }
@@ -191,9 +202,9 @@ export const brokerTest = redisTest
       await Promise.all(workers.map((worker) => worker.stop()));
     });
     await redis.ping();
-    return async (version = "v1"): Promise<TestWorker> => {
+    return async ({ version = "v1", redisUrl = redisServer.url } = {}): Promise<TestWorker> => {
       const worker = new TestWorker();
-      await worker.open(redisServer.url, { version, report: (error) => reports.push(error) });
+      await worker.open(redisUrl, { version, report: (error) => reports.push(error) });
       workers.push(worker);
       return worker;
     };
