@@ -1,8 +1,11 @@
 import { modelCodeOf } from "@headrace/contract";
-import { describe, expect } from "vitest";
+import { describe, expect, onTestFinished, vi } from "vitest";
 
 import type { IngressBroker } from "./ingress-broker.ts";
+import { JobQueues } from "./job-queue.ts";
 import { keys } from "./keys.ts";
+import { ModelRegistry } from "./model-registry.ts";
+import { Sweep, type SweepCounts } from "./sweep.ts";
 import { brokerTest as test, submission, TestReader } from "./test-bench.ts";
 
 const DONE = { status: "completed", outcome: {}, items: [] } as const;
@@ -165,5 +168,32 @@ describe("the sweep", () => {
 
     expect(counts.unbooked).toBe(1);
     expect((await ingress.submit(keyed)).isNew).toBe(true);
+  });
+});
+
+describe("an ingress' leases", () => {
+  test("are renewed while a pass takes long", async ({ redis, reports }) => {
+    const report = (error: Error): void => void reports.push(error);
+    const models = new ModelRegistry(redis);
+    await models.register(["tests/model:8b"], { version: "v1", maxModelLength: null });
+    const tools = { redis, queues: new JobQueues(redis, report), models };
+    const sweep = new Sweep(tools, "i-test", report);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const passes: SweepCounts[] = [];
+    sweep.start((counts) => passes.push(counts));
+    await redis.config("RESETSTAT");
+
+    // No reply from Redis is read in between, so the first pass lasts for all of it.
+    vi.advanceTimersByTime(30_000);
+    const passesBefore = passes.length;
+    await sweep.stop();
+    const stats = await redis.info("commandstats");
+
+    expect(passesBefore).toBe(0);
+    expect(passes).toHaveLength(1);
+    // One of each 5 s, and what the pass itself sets.
+    expect(Number(/cmdstat_set:calls=(\d+)/.exec(stats)?.[1])).toBeGreaterThanOrEqual(6);
+    expect(reports).toEqual([]);
   });
 });
