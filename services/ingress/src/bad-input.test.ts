@@ -46,8 +46,43 @@ const REQUESTS: readonly (readonly [string, string, object, string, RegExp])[] =
   ["a list for a body", "chat/completions", [chat], "", /expected object, found array/],
   ["no prompt", "completions", { model: MODEL }, "prompt", /required|found nothing/],
   ["a wrong prompt", "completions", { model: MODEL, prompt: { a: 1 } }, "prompt", /found object/],
+  [
+    "an absurd prompt_logprobs",
+    "chat/completions",
+    { ...chat, prompt_logprobs: 1e6 },
+    "prompt_logprobs",
+    /most 20/,
+  ],
+  [
+    "too many prompts",
+    "completions",
+    { model: MODEL, prompt: Array(257).fill("a") },
+    "prompt",
+    /at most 256 items, found 257/,
+  ],
+  [
+    "too many prompts of tokens",
+    "completions",
+    { model: MODEL, prompt: Array.from({ length: 257 }, () => [1]) },
+    "prompt",
+    /at most 256 items, found 257/,
+  ],
+  [
+    "a prompt of several kinds",
+    "completions",
+    { model: MODEL, prompt: [1, 2, "c"] },
+    "prompt[2]",
+    /expected number, found string/,
+  ],
   ["absurd logprobs", "completions", { model: MODEL, prompt: "a", logprobs: 50 }, "logprobs", /20/],
   ["no input", "embeddings", { model: MODEL }, "input", /string or array/],
+  [
+    "too many inputs",
+    "embeddings",
+    { model: MODEL, input: Array(2_049).fill("a") },
+    "input",
+    /at most 2048 items/,
+  ],
   [
     "an odd encoding",
     "embeddings",
@@ -75,6 +110,7 @@ const JOBS: readonly (readonly [string, object, string, RegExp])[] = [
   ["a negative retention", { retention_seconds: -1 }, "retention_seconds", /at least 0/],
   ["an unknown on_retry", { on_retry: "maybe" }, "on_retry", /expected one of/],
   ["metadata of numbers", { metadata: { a: 1 } }, "metadata.a", /expected string/],
+  ["a list for metadata", { metadata: [] }, "metadata", /expected object, found array/],
   ["a null request", { request: null }, "request", /expected object, found null/],
 ];
 

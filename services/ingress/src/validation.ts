@@ -43,8 +43,8 @@ function describe(issue: Issue, before: Path): Fault {
     case "invalid_union":
       return describeUnion(issue, path);
     case "invalid_type":
-      if (issue.input === undefined) return { path, text: `required; expected ${issue.expected}` };
-      return { path, text: `expected ${issue.expected}, found ${kindOf(issue.input)}` };
+      if (issue.input === undefined) return { path, text: `required; expected ${wantOf(issue)}` };
+      return { path, text: `expected ${wantOf(issue)}, found ${kindOf(issue.input)}` };
     case "too_big":
       return { path, text: `expected at most ${issue.maximum}${unitOf(issue)}` };
     case "too_small":
@@ -69,8 +69,18 @@ function describeUnion(issue: z.core.$ZodIssueInvalidUnion, path: Path): Fault {
   return { path, text: `expected ${[...new Set(wanted)].join(" or ")}, found ${found}` };
 }
 
+/** How far into the value a branch came before it found a fault. */
 function progressOf({ path, code }: Issue): number {
-  return path.length * 2 + (code === "invalid_type" ? 0 : 1);
+  // A whole that is too big or too small has nothing wrong within: its parts are looked at first.
+  if (path.length === 0 && (code === "too_big" || code === "too_small")) return Number.MAX_VALUE;
+  const index = path.at(-1);
+  const shareOfList = typeof index === "number" ? index / (index + 1) : 0;
+  return path.length * 2 + (code === "invalid_type" ? 0 : 1) + shareOfList;
+}
+
+/** What a value should have been, in JSON's words. */
+function wantOf({ expected }: z.core.$ZodIssueInvalidType): string {
+  return expected === "record" ? "object" : expected;
 }
 
 function unitOf({ origin, input }: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall): string {
