@@ -8,7 +8,7 @@ import {
 } from "@headrace/broker";
 import { START } from "@headrace/contract";
 
-import type { Exchange } from "./exchange.ts";
+import { onceClosed, type Exchange } from "./exchange.ts";
 import type { Reading, Readers } from "./readers.ts";
 
 /**
@@ -19,18 +19,18 @@ import type { Reading, Readers } from "./readers.ts";
  */
 export async function watchForEnd(
   { broker, readers }: { readonly broker: IngressBroker; readonly readers: Readers },
-  { response }: Exchange,
+  exchange: Exchange,
   { record, waitMs }: { readonly record: JobRecord; readonly waitMs: number },
 ): Promise<void> {
   const watch = new EndWatch(waitMs);
   readers.enter(watch);
   let follower: Follower | null = null;
-  response.once("close", watch.leave);
+  onceClosed(exchange, watch.leave);
   try {
     follower = await broker.follow(record.id, START, watch);
     await watch.over;
   } finally {
-    response.off("close", watch.leave);
+    exchange.response.off("close", watch.leave);
     follower?.close();
     watch.leave();
     readers.exit(watch);

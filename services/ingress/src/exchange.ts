@@ -31,6 +31,15 @@ export interface Route {
 
 export type Method = "GET" | "POST" | "DELETE";
 
+/**
+ * Be told once the connection is done with the answer: at once where it is already, since a caller
+ * may hang up while its request is being looked into.
+ */
+export function onceClosed({ response }: Exchange, onClosed: () => void): void {
+  if (response.closed) onClosed();
+  else response.once("close", onClosed);
+}
+
 /** Read a path parameter. A wildcard's parts are joined again: model names contain slashes. */
 export function pathParameter({ request }: Exchange, name: string): string {
   const value = request.params[name] ?? "";

@@ -10,7 +10,7 @@ import { jobEndSchema, type Cursor, type TerminalStatus } from "@headrace/contra
 import { latencyOf } from "@headrace/latency";
 
 import { EventStream } from "./event-stream.ts";
-import type { Exchange } from "./exchange.ts";
+import { onceClosed, type Exchange } from "./exchange.ts";
 import { findError } from "./job-view.ts";
 import type { Reading } from "./readers.ts";
 import type { Services } from "./services.ts";
@@ -40,7 +40,7 @@ export class JobEventStream implements Reader, Reading {
     this.#stream = new EventStream(exchange, services.patience, {
       onRoom: () => this.#follower?.resume(),
     });
-    exchange.response.once("close", this.#onClose);
+    onceClosed(exchange, this.#onClose);
   }
 
   /**

@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished } from "vitest";
 
 import { Ingress } from "./ingress.ts";
 import { readMetric } from "./testing/exposition.ts";
+import { hangUpDuring } from "./testing/hang-up.ts";
 import { API_KEY, ingressTest as test, testConfig } from "./testing/ingress-test.ts";
 import type { SseEvent } from "./testing/sse-reader.ts";
 import { USAGE } from "./testing/simulated-worker.ts";
@@ -169,6 +170,20 @@ describe("GET /v1/jobs/{id}/events", () => {
 
     expect(JSON.parse((await reader.next())?.data ?? "")).toEqual({ type: "output.delta", data });
     reader.hangUp();
+  });
+
+  test("hold nothing for a reader who hung up before they began", async ({
+    client,
+    ingress,
+    redisServer,
+  }) => {
+    const id = await client.submit();
+    redisServer.signal("SIGSTOP");
+    await hangUpDuring(ingress, { method: "GET", path: `/v1/jobs/${id}/events` });
+    redisServer.signal("SIGCONT");
+
+    await expect.poll(() => readMetric(ingress, "llm_active_requests")).toBe(0);
+    await expect(readMetric(ingress, "headrace_open_streams")).resolves.toBe(0);
   });
 
   test.for([

@@ -1,5 +1,7 @@
 import { describe, expect } from "vitest";
 
+import { readMetric } from "./testing/exposition.ts";
+import { hangUpDuring } from "./testing/hang-up.ts";
 import { ingressTest as test } from "./testing/ingress-test.ts";
 import { MODEL, USAGE } from "./testing/simulated-worker.ts";
 
@@ -116,6 +118,15 @@ describe("POST /v1/jobs", () => {
 });
 
 describe("GET /v1/jobs/{id}", () => {
+  test("waits for nobody who has hung up", async ({ client, ingress, redisServer }) => {
+    const id = await client.submit();
+    redisServer.signal("SIGSTOP");
+    await hangUpDuring(ingress, { method: "GET", path: `/v1/jobs/${id}?wait=60` });
+    redisServer.signal("SIGCONT");
+
+    await expect.poll(() => readMetric(ingress, "llm_active_requests")).toBe(0);
+  });
+
   test("shows a job's life", async ({ client, worker }) => {
     const id = await client.submit();
     const queued = await client.call("GET", `/v1/jobs/${id}`);

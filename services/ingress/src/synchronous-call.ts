@@ -7,7 +7,7 @@ import {
 } from "@headrace/broker";
 import { PlatformError, type JobId, type TerminalStatus } from "@headrace/contract";
 
-import type { Exchange } from "./exchange.ts";
+import { onceClosed, type Exchange } from "./exchange.ts";
 import { stopping, type Reading } from "./readers.ts";
 import type { Services } from "./services.ts";
 
@@ -48,12 +48,13 @@ export class SynchronousCall implements Reader, Reading {
     this.#services = services;
     this.#exchange = exchange;
     this.#delivery = delivery;
-    exchange.response.once("close", this.#closed.resolve);
+    onceClosed(exchange, this.#closed.resolve);
   }
 
   /** Submit the job and deliver what it comes to. Resolves when the connection is done with it. */
   async run(submission: Omit<Submission, "attachedTo" | "idempotencyKey">): Promise<void> {
     const { broker, readers } = this.#services;
+    if (this.#exchange.response.closed) return;
     readers.enter(this);
     try {
       const { id, follower } = await broker.submitAndFollow(submission, this);

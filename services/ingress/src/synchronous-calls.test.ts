@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { describe, expect } from "vitest";
 
 import { readMetric } from "./testing/exposition.ts";
+import { hangUpDuring } from "./testing/hang-up.ts";
 import { API_KEY, ingressTest as test } from "./testing/ingress-test.ts";
 import { MODEL, USAGE } from "./testing/simulated-worker.ts";
 
@@ -271,5 +272,22 @@ describe("a caller that hangs up", () => {
     socket.destroy();
 
     await expect.poll(findStates).toEqual(["cancelled"]);
+  });
+
+  test("before its job is submitted has none, and holds nothing", async ({
+    client,
+    ingress,
+    redis,
+    redisServer,
+  }) => {
+    redisServer.signal("SIGSTOP");
+    // The ingress has yet to read which models there are.
+    await hangUpDuring(ingress, { method: "POST", path: "/v1/chat/completions", body: chat });
+    redisServer.signal("SIGCONT");
+
+    await expect.poll(() => readMetric(ingress, "llm_active_requests")).toBe(0);
+    await expect(readMetric(ingress, "headrace_open_streams")).resolves.toBe(0);
+    expect((await client.call("GET", "/v1/jobs")).body["data"]).toEqual([]);
+    expect(await redis.keys("*:job:*")).toEqual([]);
   });
 });
