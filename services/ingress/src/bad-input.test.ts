@@ -9,6 +9,8 @@ const messages = [{ role: "user", content: "CANARY" }];
 const chat = { model: MODEL, messages };
 const nested = `${"[".repeat(70)}${"]".repeat(70)}`;
 
+const wide = `${'"":1,'.repeat(100_000)}"":1`;
+
 /** Bodies of one of the engine's endpoints, with the field at fault and what is said of it. */
 const REQUESTS: readonly (readonly [string, string, object, string, RegExp])[] = [
   ["a missing model", "chat/completions", { messages }, "model", /required/],
@@ -120,6 +122,9 @@ const TEXTS: readonly (readonly [string, string, string | null, RegExp])[] = [
   ["what is no JSON", '{"model": CANARY', null, /not valid JSON/],
   ["deep nesting", `{"model":"m","stop":${nested}}`, "stop", /stop nests deeper than 64 levels/],
   ["deep nesting after quotes", `{"a":"\\\\","b":${nested}}`, "b", /b nests deeper/],
+  ["more fields than any request has", `{${wide}}`, null, /over 100000 fields, lists and objects/],
+  ["more within a field", `{"tools":[{${wide}}]}`, "tools", /tools holds over 100000 fields/],
+  ["more objects", `{"model":"m","x":[${"{},".repeat(100_000)}1]}`, "x", /x holds over 100000/],
   ["a __proto__", '{"model":"m","__proto__":{"a":1}}', "__proto__", /not allowed/],
   ["an inner __proto__", '{"messages":[{"__proto__":1}]}', "messages[0].__proto__", /not allowed/],
   ["an escaped __proto__", '{"a":{"\\u005f_proto__":1}}', "a.__proto__", /not allowed/],
@@ -187,7 +192,7 @@ describe("bad input", () => {
   });
 
   test("refuses a body over the limit, declared or not", async ({ client, ingress }) => {
-    const body = JSON.stringify({ ...chat, pad: "x".repeat(300_000) });
+    const body = JSON.stringify({ ...chat, pad: "x".repeat(700_000) });
     const declared = await client.call("POST", "/v1/chat/completions", { body });
     const chunked = await fetch(`http://127.0.0.1:${ingress.port}/v1/chat/completions`, {
       method: "POST",

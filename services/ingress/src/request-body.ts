@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 
 import { PlatformError } from "@headrace/contract";
 
-import { assertShallow, findForbiddenKey } from "./json-structure.ts";
+import { assertBounded, findForbiddenKey } from "./json-structure.ts";
 
 /** `application/json`, in UTF-8 if it says: the only encoding JSON has (RFC 8259, 8.1). */
 const JSON_TYPE = /^application\/json *(; *charset="?utf-?8"? *)?$/i;
@@ -17,14 +17,14 @@ const PATIENCE_FACTOR = 8;
  * that the caller can read why. The server's request timeout bounds the whole.
  *
  * @throws PlatformError `media_type_unsupported`, `request_too_large`, or `request_invalid` for
- *   what is not JSON, nests too deeply, or has a `__proto__` key
+ *   what is not JSON, nests too deeply or holds too much, or has a `__proto__` key
  */
 export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
   assertReadable(request);
   const bytes = await readBytes(request, limitBytes);
   if (bytes.length === 0) throw invalid("the body is empty; expected a JSON object");
   if (!isUtf8(bytes)) throw invalid("the body is not valid UTF-8");
-  assertShallow(bytes);
+  assertBounded(bytes);
   const body = parse(bytes.toString());
   const forbidden = findForbiddenKey(bytes, body);
   if (forbidden !== null) {

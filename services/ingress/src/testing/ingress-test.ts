@@ -15,7 +15,7 @@ export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
     operationsPort: 0,
     redisUrl,
     apiKey: API_KEY,
-    bodyLimitBytes: 262_144,
+    bodyLimitBytes: 600_000,
     maxStreams: 100,
     metricsPeers: [],
     log: logs,
