@@ -21,7 +21,7 @@ import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
  * | `hr:{<code>}:inbox:<process>` | model | sharded channel | append, cancel | no storage | - | reader polls the log |
- * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's | sweep, stalled check |
+ * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's, or as the version | sweep, stalled check |
  * | `hr:{t:<tenant>}:jobs` | tenant | zset | reserve | jobs not yet forgotten | for ever | sweep |
  * | `hr:{t:<tenant>}:reserved` | tenant | zset | reserve, submit | keyed submits under way | for ever | sweep |
  * | `hr:{t:<tenant>}:once:<digest>` | tenant | string | reserve | one per Idempotency-Key | 24 h or more | its time to live |

@@ -109,8 +109,10 @@ describe("the sweep", () => {
     const waitedFor = await known();
     await ingress.cancel(await ingress.getJob("default", job));
     const neither = await known();
+    const left = await redis.keys(keys.queue(modelCodeOf(job), "v1", "*"));
 
     expect([served, waitedFor, neither]).toEqual([["v1"], ["v1"], []]);
+    expect(left).toEqual([keys.queue(modelCodeOf(job), "v1", "meta")]);
   });
 
   test("leaves a running job alone", async ({ ingress, redis, startWorker, submit }) => {

@@ -213,12 +213,17 @@ export class Sweep {
     for (const version of new Set([...served, ...waitedFor])) {
       removed += await this.#removeEnded(code, version);
       if (served.has(version)) continue;
-      const lists = ["prioritized", "wait", "active"].map((name) =>
-        keys.queue(code, version, name),
-      );
-      await forgetVersion(this.#redis, [keys.versions(code), ...lists], [version, FORGOTTEN_MS]);
+      await this.#forgetVersion(code, version);
     }
     return removed;
+  }
+
+  /** An operator's settings stay: the version may come back. */
+  async #forgetVersion(code: ModelCode, version: string): Promise<void> {
+    const lists = ["prioritized", "wait", "active"];
+    const leftovers = ["id", "pc", "events", "marker", "stalled", "stalled-check"];
+    const ofQueue = [...lists, ...leftovers].map((name) => keys.queue(code, version, name));
+    await forgetVersion(this.#redis, [keys.versions(code), ...ofQueue], [version, FORGOTTEN_MS]);
   }
 
   async #removeEnded(code: ModelCode, version: string): Promise<number> {
