@@ -17,6 +17,7 @@ import { JobQueues } from "./job-queue.ts";
 import { findRecords, type JobRecord } from "./job-record.ts";
 import { cancelJob } from "./cancel.ts";
 import { keys } from "./keys.ts";
+import { MemoryWatch } from "./memory-watch.ts";
 import { ModelRegistry, type KnownModel } from "./model-registry.ts";
 import { assertFit, connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
 import { readStanding, type Standing } from "./standing.ts";
@@ -54,6 +55,7 @@ export class IngressBroker {
   readonly #unwanted: UnwantedJobs;
   readonly #desk: SubmissionDesk;
   readonly #inbox: Inbox;
+  readonly #memory: MemoryWatch;
   readonly #sweep: Sweep;
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
@@ -62,9 +64,10 @@ export class IngressBroker {
     this.#subscriber = connectSubscriber(redisUrl, report);
     this.#models = new ModelRegistry(this.#redis);
     this.#queues = new JobQueues(this.#redis, report);
+    this.#memory = new MemoryWatch(this.#redis, report);
     const tools = { redis: this.#redis, queues: this.#queues };
     this.#unwanted = new UnwantedJobs(tools, report);
-    this.#desk = new SubmissionDesk(tools, this.#unwanted, report);
+    this.#desk = new SubmissionDesk({ ...tools, memory: this.#memory }, this.#unwanted, report);
     this.#inbox = new Inbox(this.#redis, this.#subscriber, this.#ingress);
     this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
   }
@@ -72,6 +75,11 @@ export class IngressBroker {
   /** Readers now attached, of all jobs. */
   get readerCount(): number {
     return this.#inbox.readerCount;
+  }
+
+  /** Redis' memory in use over its limit; 0 when it has none. */
+  get memoryFullness(): number {
+    return this.#memory.fullness;
   }
 
   /**
@@ -211,6 +219,7 @@ export class IngressBroker {
   async close(): Promise<void> {
     await this.#sweep.stop();
     this.#unwanted.close();
+    this.#memory.close();
     this.#inbox.close();
     await this.#queues.close();
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();

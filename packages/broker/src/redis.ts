@@ -1,6 +1,8 @@
 import { PlatformError } from "@headrace/contract";
 import { Redis, type RedisOptions } from "ioredis";
 
+import { readInfo } from "./redis-info.ts";
+
 /** How long a producer waits for Redis: a submit must answer 503 within 2 s, whatever Redis does. */
 const PRODUCER_TIMEOUT_MS = 1_000;
 /** How long a worker waits for one reply before it asks again; it holds jobs, so it has patience. */
@@ -62,12 +64,7 @@ function connect(url: string, report: Report, options: RedisOptions): Redis {
  * @throws PlatformError `queue_unavailable` naming what was found and what is needed
  */
 export async function assertFit(redis: Redis): Promise<void> {
-  const info = new Map(
-    (await redis.info())
-      .split("\r\n")
-      .map((line) => line.split(":", 2))
-      .map(([name = "", value = ""]) => [name, value]),
-  );
+  const info = await readInfo(redis);
   const version = info.get("valkey_version") ?? info.get("redis_version") ?? "unknown";
   if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
     throw new PlatformError(

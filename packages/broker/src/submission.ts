@@ -13,6 +13,7 @@ import { z } from "zod";
 
 import { QUEUE_PRIORITIES, type JobQueues } from "./job-queue.ts";
 import { endingKeys, keys } from "./keys.ts";
+import type { MemoryWatch } from "./memory-watch.ts";
 import type { KnownModel } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
@@ -74,17 +75,19 @@ export interface Submitted {
 export class SubmissionDesk {
   readonly #redis: Redis;
   readonly #queues: JobQueues;
+  readonly #memory: MemoryWatch;
   readonly #report: Report;
   readonly #unwanted: UnwantedJobs;
   readonly #tenants = new Set<string>();
 
   constructor(
-    { redis, queues }: { readonly redis: Redis; readonly queues: JobQueues },
+    tools: { readonly redis: Redis; readonly queues: JobQueues; readonly memory: MemoryWatch },
     unwanted: UnwantedJobs,
     report: Report,
   ) {
-    this.#redis = redis;
-    this.#queues = queues;
+    this.#redis = tools.redis;
+    this.#queues = tools.queues;
+    this.#memory = tools.memory;
     this.#unwanted = unwanted;
     this.#report = report;
   }
@@ -94,6 +97,7 @@ export class SubmissionDesk {
    *
    * @param beforeAccept runs with the job's id before anything can happen to the job, so that a
    *   reader is in place before the first entry; not called for a job that already exists
+   * @throws PlatformError `queue_full` while Redis is at 70 % of its memory
    * @throws PlatformError `idempotency_key_reused` when the key was used for another request
    * @throws PlatformError `job_not_found` when the key's job has ended and is forgotten
    */
@@ -101,21 +105,40 @@ export class SubmissionDesk {
     submission: Submission,
     beforeAccept: (job: JobId) => void = () => {},
   ): Promise<Submitted> {
-    if (submission.idempotencyKey === null) return this.#submitNew(submission, beforeAccept);
+    const spec = JSON.stringify(submission.spec);
+    await this.#admit(submission, spec);
+    if (submission.idempotencyKey === null) {
+      return this.#submitNew(submission, spec, beforeAccept);
+    }
     const booking = await this.#book(newJobId(submission.model.code), submission);
     if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id);
     if (booking.isNew) beforeAccept(booking.id);
-    return this.#enqueue(booking, submission, await this.#accept(booking.id, submission));
+    return this.#enqueue(booking, submission, await this.#accept(booking.id, submission, spec));
+  }
+
+  /** A full queue takes in nothing new. What it may have already, a repeated key still finds. */
+  async #admit({ spec, idempotencyKey }: Submission, text: string): Promise<void> {
+    const isRepeated = async (key: string): Promise<boolean> =>
+      (await this.#redis.exists(keys.once(spec.tenant, key))) === 1;
+    if (this.#memory.isAdmitting) {
+      this.#memory.countJob(Buffer.byteLength(text));
+    } else if (idempotencyKey === null || !(await isRepeated(idempotencyKey))) {
+      throw new PlatformError("queue_full", "the queue is full; the job is not accepted");
+    }
   }
 
   /** Nothing can refuse a booking without a key, so it travels with the accept. */
-  async #submitNew(submission: Submission, beforeAccept: (job: JobId) => void): Promise<Submitted> {
+  async #submitNew(
+    submission: Submission,
+    spec: string,
+    beforeAccept: (job: JobId) => void,
+  ): Promise<Submitted> {
     const id = newJobId(submission.model.code);
     beforeAccept(id);
     try {
       const [booking, accepted] = await Promise.all([
         this.#book(id, submission),
-        this.#accept(id, submission),
+        this.#accept(id, submission, spec),
       ]);
       return await this.#enqueue(booking, submission, accepted);
     } catch (error) {
@@ -181,7 +204,7 @@ export class SubmissionDesk {
     }
   }
 
-  #accept(id: JobId, submission: Submission): Promise<Acceptance> {
+  #accept(id: JobId, submission: Submission, specText: string): Promise<Acceptance> {
     const { spec, model, deadlineMs, retentionMs, attachedTo } = submission;
     const code = modelCodeOf(id);
     const [entry, , open, deadline, attached] = endingKeys(id);
@@ -196,7 +219,7 @@ export class SubmissionDesk {
       ],
       [
         id,
-        JSON.stringify(spec),
+        specText,
         deadlineMs,
         retentionMs,
         QUEUE_PRIORITIES[spec.priority],

@@ -5,9 +5,10 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import type { Attempt } from "./claim.ts";
-import { insist, type Insistence } from "./insist.ts";
+import { insist, Turns, type Insistence } from "./insist.ts";
 import { Intake, type Slots } from "./intake.ts";
 import { endingKeys, keys } from "./keys.ts";
+import { MemoryWatch } from "./memory-watch.ts";
 import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
 import { assertFit, connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
@@ -50,6 +51,7 @@ export class WorkerBroker {
   readonly #worker: string;
   readonly #writer: TokenWriter;
   readonly #intake: Intake;
+  readonly #memory: MemoryWatch;
   readonly #insistence: Insistence;
   readonly #patience = new AbortController();
   readonly #presence: NodeJS.Timeout;
@@ -64,10 +66,20 @@ export class WorkerBroker {
     this.#code = holder.code;
     this.#worker = holder.worker;
     const { slots, report } = wiring;
-    this.#insistence = { redis: this.#redis, report, signal: this.#patience.signal };
+    this.#insistence = {
+      redis: this.#redis,
+      turns: new Turns(),
+      report,
+      signal: this.#patience.signal,
+    };
     this.#writer = new TokenWriter(this.#redis, holder.code, this.#insistence);
+    this.#memory = new MemoryWatch(this.#redis, report);
     this.#intake = new Intake(this.#redis, holder, {
-      slots: { ...slots, decline: (attempt) => this.#letGo(attempt, "handed_back", false) },
+      slots: {
+        ...slots,
+        whenFree: (signal) => this.#whenStartable(slots, signal),
+        decline: (attempt) => this.#letGo(attempt, "handed_back", false),
+      },
       insistence: this.#insistence,
     });
     this.#presence = setInterval(() => {
@@ -178,10 +190,18 @@ export class WorkerBroker {
   /** Leave: nothing is renewed, written or insisted on. Attempts still open are taken up by others. */
   async close(): Promise<void> {
     clearInterval(this.#presence);
+    this.#memory.close();
     this.#patience.abort();
     this.#writer.shutdown();
     await Promise.all([this.#leave(), this.#intake.close()]);
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
+  }
+
+  /** Slots that are free while Redis has room for what they would write. */
+  async #whenStartable(slots: Slots, signal: AbortSignal): Promise<number> {
+    const free = await slots.whenFree(signal);
+    await this.#memory.whenStartable(signal);
+    return signal.aborted ? 0 : free;
   }
 
   async #letGo(

@@ -17,6 +17,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   connection_timeout: "The server is there but does not answer: look at its log.",
   api_key_invalid: "Set HEADRACE_API_KEY to a key of this server.",
   job_not_found: "Check the id. Jobs are forgotten 24 h after their end unless told otherwise.",
+  queue_full: "Nothing was accepted. Redis is nearly full: `headrace doctor` tells more.",
   queue_unavailable: "Nothing was accepted. The queue's Redis is away: try again in a moment.",
 };
 

@@ -21,6 +21,8 @@ export const ERRORS = {
   media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },
   queue_unavailable: { status: 503, type: "server_error", retryable: true },
+  /** Redis is nearly full: no job is taken in until there is room for what those it has will say. */
+  queue_full: { status: 503, type: "server_error", retryable: true },
   /** The engine has no room: the job goes back to the queue and no attempt is burned. */
   engine_full: { status: 503, type: "server_error", retryable: true },
   /** The engine could not be reached, or the connection broke before it had ended. */

@@ -4,6 +4,8 @@ import type { Exchange } from "./exchange.ts";
 
 /** A refused call may be repeated after this long: the queue is back, or another process serves. */
 const RETRY_AFTER_SECONDS = "1";
+/** A full queue takes longer: jobs must end and be forgotten. */
+const RETRY_AFTER_FULL_SECONDS = "10";
 
 /** Headers of an answer beside those that all have. */
 export type Headers = Readonly<Record<string, string>>;
@@ -48,7 +50,10 @@ export function sendError(
   { error, headers = {} }: { readonly error: ErrorBody; readonly headers?: Headers },
 ): void {
   const added: Record<string, string> = { ...headers };
-  if (status === ERRORS.queue_unavailable.status) added["retry-after"] = RETRY_AFTER_SECONDS;
+  if (status === ERRORS.queue_unavailable.status) {
+    const isFull = error.code === "queue_full";
+    added["retry-after"] = isFull ? RETRY_AFTER_FULL_SECONDS : RETRY_AFTER_SECONDS;
+  }
   if (status === ERRORS.api_key_invalid.status) added["www-authenticate"] = "Bearer";
   sendJson(exchange, status, { body: { error }, headers: added });
 }

@@ -106,8 +106,14 @@ function createServices(config: IngressConfig): Services {
   const metrics = new Metrics("ingress");
   const readers = new Readers(config.maxStreams, patience);
   metrics.gauge("headrace_open_streams", "Connections held open for a job", () => readers.count);
+  const broker = new IngressBroker({ redisUrl: config.redisUrl, report: createReport(config.log) });
+  metrics.gauge(
+    "headrace_redis_memory_ratio",
+    "Redis' memory in use over its maxmemory, 0 without one; submits are refused from 0.7 on",
+    () => broker.memoryFullness,
+  );
   return {
-    broker: new IngressBroker({ redisUrl: config.redisUrl, report: createReport(config.log) }),
+    broker,
     readers,
     events: new Events(metrics, config.log),
     metrics,

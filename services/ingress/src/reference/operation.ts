@@ -49,7 +49,7 @@ export const REPLIES = {
   tooLarge: error("The body is over the limit."),
   mediaType: error("The body is not `application/json`, or is compressed."),
   unavailable: error(
-    "The queue cannot be reached or this server is full: not accepted, or safe to repeat with the same `Idempotency-Key`. Carries `retry-after`.",
+    "The queue cannot be reached, or it or this server is full (`queue_full` while Redis is at 70 % of its memory): not accepted, or safe to repeat with the same `Idempotency-Key`. Carries `retry-after`.",
   ),
 } as const satisfies Record<string, Reply>;
 

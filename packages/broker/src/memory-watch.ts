@@ -1,0 +1,85 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import type { Redis } from "ioredis";
+
+import { readInfo } from "./redis-info.ts";
+import type { Report } from "./redis.ts";
+
+/**
+ * From here on no job is taken in: what is left is for the output and the ends of those that are.
+ * A Redis that is full refuses a worker's writes as it refuses a submit's, and then nothing moves.
+ */
+const SUBMIT_MARK = 0.7;
+/** From here on no job is started, so that those that run can end. */
+const CLAIM_MARK = 0.85;
+
+/** How often Redis is asked. */
+const READ_MS = 1_000;
+/** What a job takes beside its request, bytes: ledger, lists and queue, rounded up. */
+const JOB_OVERHEAD_BYTES = 2_500;
+/** An allocator's size classes waste up to a quarter of what is asked for. */
+const ALLOCATION_FACTOR = 1.25;
+
+/**
+ * Knows how full Redis is, as of at most a second ago and with what this process has put in since:
+ * a flood is not let through between two readings.
+ */
+export class MemoryWatch {
+  readonly #redis: Redis;
+  readonly #report: Report;
+  readonly #timer: NodeJS.Timeout;
+  readonly #read = (): void => void this.#readNow();
+  #usedBytes = 0;
+  /** 0 = Redis has no limit. */
+  #limitBytes = 0;
+
+  /** Read at once, each second, and whenever the connection comes back, until closed. */
+  constructor(redis: Redis, report: Report) {
+    this.#redis = redis;
+    this.#report = report;
+    this.#timer = setInterval(this.#read, READ_MS);
+    redis.on("ready", this.#read);
+    if (redis.status === "ready") this.#read();
+  }
+
+  /** Memory in use over `maxmemory`; 0 while there is no limit, or nothing is known yet. */
+  get fullness(): number {
+    return this.#limitBytes === 0 ? 0 : this.#usedBytes / this.#limitBytes;
+  }
+
+  /** Whether jobs may be taken in. */
+  get isAdmitting(): boolean {
+    return this.fullness < SUBMIT_MARK;
+  }
+
+  /** Count a job that is being taken in, until the next reading does. */
+  countJob(requestBytes: number): void {
+    this.#usedBytes += requestBytes * ALLOCATION_FACTOR + JOB_OVERHEAD_BYTES;
+  }
+
+  /** Wait until jobs may be started, or the signal is aborted. */
+  async whenStartable(signal: AbortSignal): Promise<void> {
+    while (this.fullness >= CLAIM_MARK && !signal.aborted) {
+      this.#report(
+        new Error(`Redis is ${CLAIM_MARK * 100} % full: jobs that run end, none is started`),
+      );
+      await delay(READ_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#redis.off("ready", this.#read);
+  }
+
+  async #readNow(): Promise<void> {
+    if (this.#redis.status !== "ready") return;
+    try {
+      const info = await readInfo(this.#redis, "memory");
+      this.#usedBytes = Number(info.get("used_memory") ?? 0);
+      this.#limitBytes = Number(info.get("maxmemory") ?? 0);
+    } catch (error) {
+      this.#report(new Error("reading Redis' memory, to be repeated", { cause: error }));
+    }
+  }
+}
