@@ -111,6 +111,28 @@ describe("a job", () => {
     });
   });
 
+  test("runs again, as a new job, once it was cancelled", async ({ client }) => {
+    const first = await client.submit(generation("Again", { max_tokens: 20 }));
+    await client.cancel(first.id);
+    const again = await client.retry(first.id, { idempotencyKey: "again" });
+    const same = await client.retry(first.id, { idempotencyKey: "again" });
+    const ended = await client.wait(again.id);
+
+    expect(again).toMatchObject({ retry_of: first.id, metadata: first.metadata });
+    expect(again.id).not.toBe(first.id);
+    expect(same.id).toBe(again.id);
+    expect(ended).toMatchObject({
+      status: "completed",
+      result: {
+        choices: [
+          { message: { content: expectedChatText(prompt("Again"), { maxTokens: 20 }).text } },
+        ],
+      },
+    });
+    await expect(client.retry(again.id)).rejects.toMatchObject({ code: "job_completed" });
+    expect((await client.get(first.id)).status).toBe("cancelled");
+  });
+
   test("is listed, and gone once deleted", async ({ client }) => {
     const { id } = await client.submit({ ...generation("List"), metadata: { run: "e2e" } });
     await client.wait(id);

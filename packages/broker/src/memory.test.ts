@@ -28,7 +28,7 @@ async function openBench(): Promise<Bench> {
   const reports: Error[] = [];
   const report = (error: Error): void => void reports.push(error);
   const worker = new TestWorker();
-  await worker.open(server.url, report);
+  await worker.open(server.url, { version: "v1", report });
   onTestFinished(() => worker.stop());
   const ingress = new IngressBroker({ redisUrl: server.url, report });
   onTestFinished(() => ingress.close());
@@ -69,7 +69,7 @@ describe("a Redis that fills up", () => {
     for (let count = 0; count < jobs.length; count += 1) {
       const source = await worker.next();
       await worker.broker.finish(source, { status: "completed", outcome: {}, items: [] });
-      worker.free();
+      worker.free(1);
       await ingress.forget("default", source.attempt.job);
     }
     await expect.poll(() => ingress.memoryFullness, { timeout: 5_000 }).toBeLessThan(0.7);
@@ -101,7 +101,7 @@ describe("a Redis that fills up", () => {
     await expect.poll(() => bench.ingress.memoryFullness, { timeout: 5_000 }).toBeGreaterThan(0.85);
 
     await worker.broker.finish(source, { status: "completed", outcome: {}, items: [] });
-    worker.free();
+    worker.free(1);
     await expect
       .poll(() => bench.reports.map(({ message }) => message), { timeout: 5_000 })
       .toContain("Redis is 85 % full: jobs that run end, none is started");

@@ -78,12 +78,6 @@ export class TestWorker {
     }
   }
 
-  /** Take one more job. */
-  free(): void {
-    this.slots += 1;
-    this.#arrivals.dispatchEvent(new Event("slot"));
-  }
-
   async whenCancelled(): Promise<void> {
     if (this.cancelled.length === 0) await once(this.#arrivals, "cancel");
   }

@@ -76,6 +76,9 @@ describe("readCommandLine", () => {
     [["submit", ""], "expected a prompt"],
     [["submit", "a", "--deadline", "5x"], /^--deadline: expected a time such as 30s/],
     [["submit", "a", "--priority", "high"], "--priority: expected interactive, standard, batch"],
+    [["retry"], "expected one job id"],
+    [["retry", "job_a_1", "job_a_2"], "expected one job id"],
+    [["retry", "job_a_1", "--priority", "batch"], "Unknown option '--priority'"],
     [["get", "../keys"], "expected an id as `submit` prints it: job_…"],
   ] as const)("says what is wrong with %j", ([argv, fault]) => {
     expect(faultOf(...argv)).toMatch(fault);

@@ -93,6 +93,12 @@ const schemas = {
     ...json,
     positionals: z.tuple([jobId], "expected one job id"),
   }),
+  retry: z.strictObject({
+    ...connection,
+    ...json,
+    positionals: z.tuple([jobId], "expected one job id"),
+    detach: z.boolean().default(false),
+  }),
 };
 
 export type CommandName = keyof typeof schemas;
@@ -101,6 +107,7 @@ export type SubmitOptions = z.infer<typeof schemas.submit>;
 export type WatchOptions = z.infer<typeof schemas.watch>;
 export type GetOptions = z.infer<typeof schemas.get>;
 export type CancelOptions = z.infer<typeof schemas.cancel>;
+export type RetryOptions = z.infer<typeof schemas.retry>;
 
 /** What a command line asks for. */
 export type Command =
@@ -110,7 +117,8 @@ export type Command =
   | { readonly name: "submit"; readonly options: SubmitOptions }
   | { readonly name: "watch"; readonly options: WatchOptions }
   | { readonly name: "get"; readonly options: GetOptions }
-  | { readonly name: "cancel"; readonly options: CancelOptions };
+  | { readonly name: "cancel"; readonly options: CancelOptions }
+  | { readonly name: "retry"; readonly options: RetryOptions };
 
 /** Understand a command line. @throws UsageError */
 export function readCommandLine(argv: readonly string[]): Command {
@@ -133,6 +141,8 @@ export function readCommandLine(argv: readonly string[]): Command {
       return { name, options: readOptions(name, schemas.get, rest) };
     case "cancel":
       return { name, options: readOptions(name, schemas.cancel, rest) };
+    case "retry":
+      return { name, options: readOptions(name, schemas.retry, rest) };
   }
 }
 

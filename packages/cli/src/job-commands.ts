@@ -7,6 +7,7 @@ import {
   UsageError,
   type CancelOptions,
   type GetOptions,
+  type RetryOptions,
   type SubmitOptions,
   type WatchOptions,
 } from "./command-line.ts";
@@ -29,17 +30,19 @@ export interface JobContext {
 
 /** Queue a generation; then watch it, unless told otherwise. @returns the exit code */
 export async function submitJob(options: SubmitOptions, context: JobContext): Promise<number> {
-  const { headrace, terminal, signal } = context;
   const submit = await toSubmit(options, context);
-  const job = await submitOrName(submit, context);
-  if (options.detach) {
-    terminal.out.write(options.json ? toJson(job) : `${job.id}\n`);
-    return 0;
+  return follow(await submitOrName(submit, context), options, context);
+}
+
+/** Run an ended job again; then watch it, unless told otherwise. @returns the exit code */
+export async function retryJob(options: RetryOptions, context: JobContext): Promise<number> {
+  const { headrace, terminal, signal } = context;
+  const [id] = options.positionals;
+  const job = await headrace.retry(id, { signal });
+  if (!options.detach && !options.json) {
+    terminal.err.write(`${paint(terminal.err, "dim", `· ${job.id} runs ${id} again`)}\n`);
   }
-  if (!options.json) return watch(job.id, context);
-  const ended = await headrace.wait(job.id, { signal });
-  terminal.out.write(toJson(ended));
-  return ended.status === "completed" ? 0 : 1;
+  return follow(job, options, context);
 }
 
 /** Show a job from its first word to its end. @returns the exit code */
@@ -71,6 +74,23 @@ export async function cancelJob(options: CancelOptions, context: JobContext): Pr
 function describeCancelled({ id, status }: Job): string {
   if (status === "cancelled") return `${id} is cancelled`;
   return isTerminal(status) ? `${id} had ended before: ${status}` : `${id} is being cancelled`;
+}
+
+/** See a new job to its end, as it was asked for. */
+async function follow(
+  job: Job,
+  options: { readonly detach: boolean; readonly json: boolean },
+  context: JobContext,
+): Promise<number> {
+  const { headrace, terminal, signal } = context;
+  if (options.detach) {
+    terminal.out.write(options.json ? toJson(job) : `${job.id}\n`);
+    return 0;
+  }
+  if (!options.json) return watch(job.id, context);
+  const ended = await headrace.wait(job.id, { signal });
+  terminal.out.write(toJson(ended));
+  return ended.status === "completed" ? 0 : 1;
 }
 
 async function watch(id: string, { headrace, terminal, signal }: JobContext): Promise<number> {

@@ -8,7 +8,11 @@ import { describeStanding } from "./waiting-line.ts";
 export function renderJob(job: Job, latency: Latency | null, output: Output): string[] {
   const head = [job.model, job.endpoint, job.priority].join(" · ");
   const created = new Date(job.created_at * 1_000).toLocaleString("sv");
-  const lines = [`  ${paint(output, "dim", `${head} · created ${created}`)}`];
+  const about = [
+    `${head} · created ${created}`,
+    ...(job.retry_of === null ? [] : [`retry of ${job.retry_of}`]),
+  ];
+  const lines = about.map((line) => `  ${paint(output, "dim", line)}`);
   if (latency === null) {
     const standing = job.status === "queued" ? `  ${describeStanding(job)}` : "  running …";
     return [`  ${paintStatus(output, job.status)} ${job.id}`, ...lines, standing];

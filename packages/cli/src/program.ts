@@ -8,7 +8,14 @@ import { readCommandLine, UsageError, type Command } from "./command-line.ts";
 import { connect, flagsFor, type ConnectionOptions } from "./connection.ts";
 import { readOwnEnvironment } from "./environment.ts";
 import { CommandFailure, describeApiError } from "./failure.ts";
-import { cancelJob, getJob, submitJob, watchJob, type JobContext } from "./job-commands.ts";
+import {
+  cancelJob,
+  getJob,
+  retryJob,
+  submitJob,
+  watchJob,
+  type JobContext,
+} from "./job-commands.ts";
 import { paint, type Terminal } from "./terminal.ts";
 import { up } from "./up.ts";
 import { helpOf, usageOf } from "./usage.ts";
@@ -48,6 +55,8 @@ async function execute(command: Command, terminal: Terminal): Promise<number> {
       return withJobs(command.options, terminal, (context) => getJob(command.options, context));
     case "cancel":
       return withJobs(command.options, terminal, (context) => cancelJob(command.options, context));
+    case "retry":
+      return withJobs(command.options, terminal, (context) => retryJob(command.options, context));
   }
 }
 

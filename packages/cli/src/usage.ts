@@ -7,6 +7,7 @@ const LINES: Readonly<Record<CommandName, string>> = {
   watch: "headrace watch [flags] <job id>",
   get: "headrace get [--json] [flags] <job id>",
   cancel: "headrace cancel [--json] [flags] <job id>",
+  retry: "headrace retry [--detach] [--json] [flags] <job id>",
 };
 
 const CONNECTION = `  --url <url>          where Headrace serves (HEADRACE_URL, else what \`up\` runs, else
@@ -46,6 +47,12 @@ ${CONNECTION}`,
   cancel: `Stop a job. One that has ended stays as it is.
 
   --json               the job as the API gives it
+${CONNECTION}`,
+  retry: `Run a failed, expired or cancelled job again, as a new job, and watch it as \`submit\` does. The
+old one stays as it ended.
+
+  --detach             print the new job's id and leave
+  --json               print the job as JSON, once it has ended (at once with --detach)
 ${CONNECTION}`,
 };
 

@@ -162,6 +162,20 @@ describe("submit", () => {
   });
 });
 
+test("retries an ended job under one key, however often it takes", async ({ server }) => {
+  server.answers = [cut, json(202, { ...jobBody("queued"), retry_of: "job_old" })];
+  const job = await server.client().retry("job_old");
+
+  expect(job.retry_of).toBe("job_old");
+  expect(server.requests.map(({ url }) => url)).toEqual([
+    "/v1/jobs/job_old/retry",
+    "/v1/jobs/job_old/retry",
+  ]);
+  const keys = server.requests.map(({ headers }) => headers["idempotency-key"]);
+  expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/);
+  expect(new Set(keys).size).toBe(1);
+});
+
 describe("wait", () => {
   test("polls until the job has ended, over an outage", async ({ server }) => {
     server.answers = [

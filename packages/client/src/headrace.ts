@@ -152,6 +152,28 @@ export class Headrace {
   }
 
   /**
+   * Run a failed, expired or cancelled job again, as a new job that names it in `retry_of`.
+   * Repeating under one key makes one job, as with `submit`.
+   *
+   * @throws HeadraceError `job_not_found`, `job_not_ended`, `job_completed`
+   */
+  async retry(
+    id: string,
+    { signal, idempotencyKey }: CallOptions & { readonly idempotencyKey?: string } = {},
+  ): Promise<Job> {
+    const key = idempotencyKey ?? globalThis.crypto.randomUUID();
+    return this.#transport.json(
+      {
+        method: "POST",
+        path: `${jobPath(id)}/retry`,
+        headers: { "idempotency-key": key },
+        signal,
+      },
+      jobSchema,
+    );
+  }
+
+  /**
    * Remove an ended job and everything stored of it.
    *
    * @throws HeadraceError `job_not_found`, also when an earlier try did remove it but its answer

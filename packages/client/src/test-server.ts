@@ -119,6 +119,7 @@ export function jobBody(status: string, id = "job_abcd_1"): object {
     status_url: `/v1/jobs/${id}`,
     events_url: `/v1/jobs/${id}/events`,
     cancel_url: `/v1/jobs/${id}/cancel`,
+    retry_of: null,
   };
 }
 

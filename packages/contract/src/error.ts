@@ -17,6 +17,8 @@ export const ERRORS = {
   route_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   method_not_allowed: { status: 405, type: "invalid_request_error", retryable: false },
   job_not_ended: { status: 409, type: "invalid_request_error", retryable: false },
+  /** The job has its result: there is nothing to run again. */
+  job_completed: { status: 409, type: "invalid_request_error", retryable: false },
   request_too_large: { status: 413, type: "invalid_request_error", retryable: false },
   media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },

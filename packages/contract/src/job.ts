@@ -90,6 +90,8 @@ export const jobSchema = z.object({
   result: z.looseObject({}).nullable(),
   error: errorBodySchema.nullable(),
   usage: usageSchema.nullable(),
+  /** The ended job that this one runs again. */
+  retry_of: z.string().nullable(),
   status_url: z.string(),
   events_url: z.string(),
   cancel_url: z.string(),

@@ -13,5 +13,7 @@ export const jobSpecSchema = z.object({
   /** How long the ingress took from the request's arrival to the accept, ms of its own clock. */
   admit_ms: z.number().min(0),
   request: engineRequestSchema,
+  /** The ended job that this one runs again. */
+  retry_of: z.string().optional(),
 });
 export type JobSpec = z.infer<typeof jobSpecSchema>;

@@ -86,6 +86,7 @@ function describe(
     priority: spec.priority,
     on_retry: spec.on_retry,
     metadata: spec.metadata,
+    retry_of: spec.retry_of ?? null,
     waiting_reason: standing?.reason ?? null,
     queue_position: standing?.ahead ?? null,
     eta_seconds: standing?.etaSeconds ?? null,

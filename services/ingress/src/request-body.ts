@@ -2,8 +2,10 @@ import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 
 import { PlatformError } from "@headrace/contract";
+import { z } from "zod";
 
 import { assertBounded, findForbiddenKey } from "./json-structure.ts";
+import { validate } from "./validation.ts";
 
 /** `application/json`, in UTF-8 if it says: the only encoding JSON has (RFC 8259, 8.1). */
 const JSON_TYPE = /^application\/json *(; *charset="?utf-?8"? *)?$/i;
@@ -33,6 +35,17 @@ export async function readJsonBody(request: IncomingMessage, limitBytes: number)
     });
   }
   return body;
+}
+
+/**
+ * Read the body of a call that takes none: it may be absent, or an empty JSON object.
+ *
+ * @throws PlatformError `request_invalid` naming the first field of any other, and as `readJsonBody`
+ */
+export async function readEmptyBody(request: IncomingMessage, limitBytes: number): Promise<void> {
+  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
+  if (encoding === undefined && (length === undefined || length === "0")) return;
+  validate(z.strictObject({}), await readJsonBody(request, limitBytes));
 }
 
 function assertReadable({ headers }: IncomingMessage): void {

@@ -1,6 +1,7 @@
-import type { IngressBroker, KnownModel, Submission } from "@headrace/broker";
+import type { IngressBroker, JobRecord, KnownModel, Submission } from "@headrace/broker";
 import {
   deadlineSecondsSchema,
+  isTerminal,
   PlatformError,
   prioritySchema,
   REQUEST_SCHEMAS,
@@ -77,10 +78,6 @@ export async function readJobForm(
 ): Promise<JobForm> {
   const submit = validate(submitSchema, body);
   validate(requestSchemas[submit.endpoint], submit.request, REQUEST_FIELD);
-  const key =
-    idempotencyKey === undefined
-      ? null
-      : validate(idempotencyKeySchema, idempotencyKey, "Idempotency-Key");
   return {
     spec: {
       tenant,
@@ -93,7 +90,38 @@ export async function readJobForm(
     model: await findModel(broker, submit.request, `${REQUEST_FIELD}.model`),
     deadlineMs: toMs(submit.deadline_seconds ?? DEFAULTS.jobDeadlineSeconds),
     retentionMs: toMs(submit.retention_seconds ?? DEFAULTS.jobRetentionSeconds),
-    idempotencyKey: key,
+    idempotencyKey: readKey(idempotencyKey),
+  };
+}
+
+/**
+ * Ask again for what an ended job was to do: all that its caller chose, from the start.
+ *
+ * @throws PlatformError `job_not_ended` for an open job, `job_completed` for one that has its
+ *   result, `request_invalid` for a bad key
+ */
+export async function toRetryForm(
+  broker: IngressBroker,
+  record: JobRecord,
+  idempotencyKey: unknown,
+): Promise<JobForm> {
+  const { id, status } = record;
+  if (!isTerminal(status)) {
+    throw new PlatformError("job_not_ended", `${id} is ${status}; cancel it before retrying it`);
+  }
+  if (status === "completed") {
+    throw new PlatformError(
+      "job_completed",
+      `${id} is completed; submit a new job to run it again`,
+    );
+  }
+  const { admit_ms: _timing, ...chosen } = record.spec;
+  return {
+    spec: { ...chosen, retry_of: id },
+    model: await findModel(broker, chosen.request, "model"),
+    deadlineMs: Math.round(record.deadlineAtMs - record.acceptedAtMs),
+    retentionMs: record.retentionMs,
+    idempotencyKey: readKey(idempotencyKey),
   };
 }
 
@@ -136,6 +164,10 @@ export async function readCallForm(
     idempotencyKey: null,
   };
   return { form, isStreamed, includesUsage: wantsUsage(request) };
+}
+
+function readKey(sent: unknown): string | null {
+  return sent === undefined ? null : validate(idempotencyKeySchema, sent, "Idempotency-Key");
 }
 
 const usageOptionSchema = z.looseObject({ include_usage: z.literal(true) });

@@ -14,6 +14,38 @@ const jobId: Parameter = {
 
 const waitSchema = { type: "integer", minimum: 0, maximum: LONGEST_WAIT_SECONDS } as const;
 
+const submitHeaders: readonly Parameter[] = [
+  {
+    name: "Idempotency-Key",
+    in: "header",
+    description: `Up to ${LONGEST_KEY} characters. The same key with the same request answers the same job, marked \`Idempotent-Replayed: true\`; with another request 422. Remembered for 24 h and the job's deadline.`,
+    required: false,
+    schema: { type: "string", minLength: 1, maxLength: LONGEST_KEY },
+  },
+  {
+    name: "Prefer",
+    in: "header",
+    description: `\`wait=n\`, n ≤ ${LONGEST_WAIT_SECONDS} seconds; more is taken as ${LONGEST_WAIT_SECONDS}. \`Preference-Applied\` says what was.`,
+    required: false,
+    schema: { type: "string", examples: ["wait=30"] },
+  },
+];
+
+/** What every operation can answer that makes a job. */
+const submitReplies: Operation["replies"] = {
+  200: { description: "The job has ended while waiting.", schema: "Job" },
+  202: {
+    description: "Accepted.",
+    schema: "Job",
+    headers: ["location", "idempotent-replayed", "preference-applied"],
+  },
+  400: REPLIES.invalid,
+  413: REPLIES.tooLarge,
+  415: REPLIES.mediaType,
+  422: { description: "The `Idempotency-Key` was used for another request.", schema: "Error" },
+  ...COMMON,
+};
+
 /** The jobs API. */
 export const JOB_OPERATIONS: readonly Operation[] = [
   {
@@ -24,40 +56,9 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     summary: "Submit a job",
     description:
       "From the 202 on the job is not lost. With `Prefer: wait=n` the answer is held back until the job has ended, for at most n seconds: 200 with the whole job, or 202 as it then stands.",
-    parameters: [
-      {
-        name: "Idempotency-Key",
-        in: "header",
-        description: `Up to ${LONGEST_KEY} characters. The same key with the same body answers the same job, marked \`Idempotent-Replayed: true\`; with another body 422. Remembered for 24 h and the job's deadline.`,
-        required: false,
-        schema: { type: "string", minLength: 1, maxLength: LONGEST_KEY },
-      },
-      {
-        name: "Prefer",
-        in: "header",
-        description: `\`wait=n\`, n ≤ ${LONGEST_WAIT_SECONDS} seconds; more is taken as ${LONGEST_WAIT_SECONDS}. \`Preference-Applied\` says what was.`,
-        required: false,
-        schema: { type: "string", examples: ["wait=30"] },
-      },
-    ],
+    parameters: submitHeaders,
     body: "Submit",
-    replies: {
-      200: { description: "The job has ended while waiting.", schema: "Job" },
-      202: {
-        description: "Accepted.",
-        schema: "Job",
-        headers: ["location", "idempotent-replayed", "preference-applied"],
-      },
-      400: REPLIES.invalid,
-      404: REPLIES.modelUnknown,
-      413: REPLIES.tooLarge,
-      415: REPLIES.mediaType,
-      422: {
-        description: "The `Idempotency-Key` was used for another request.",
-        schema: "Error",
-      },
-      ...COMMON,
-    },
+    replies: { ...submitReplies, 404: REPLIES.modelUnknown },
   },
   {
     id: "listJobs",
@@ -164,6 +165,21 @@ export const JOB_OPERATIONS: readonly Operation[] = [
       200: { description: "The job as it now stands.", schema: "Job" },
       404: REPLIES.jobUnknown,
       ...COMMON,
+    },
+  },
+  {
+    id: "retryJob",
+    method: "POST",
+    path: "/v1/jobs/{id}/retry",
+    tag: "Jobs",
+    summary: "Run a job again",
+    description:
+      "Makes a new job of one that failed, expired or was cancelled: the same request, deadline, retention and metadata, from the start. It names the old one in `retry_of`; the old one stays as it ended. Takes no body.",
+    parameters: [jobId, ...submitHeaders],
+    replies: {
+      ...submitReplies,
+      404: REPLIES.jobUnknown,
+      409: { description: "The job has not ended, or has its result.", schema: "Error" },
     },
   },
   {

@@ -79,6 +79,7 @@ const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, string>
       "Seconds until it starts at the rate of the last minute; null when nothing started lately.",
     result: "The engine's response body, once completed. Lists leave it out.",
     error: "Why it failed or expired.",
+    retry_of: "The ended job that this one runs again; null for most.",
     status_url:
       "A path, as are `events_url` and `cancel_url`: whole URLs would depend on the proxies before us.",
   },

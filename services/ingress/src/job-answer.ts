@@ -1,0 +1,50 @@
+import type { JobRecord, Standing } from "@headrace/broker";
+import { isTerminal } from "@headrace/contract";
+
+import { sendJson, type Headers } from "./answer.ts";
+import { watchForEnd } from "./end-watch.ts";
+import type { Exchange } from "./exchange.ts";
+import { toJob } from "./job-view.ts";
+import { readEnding } from "./result-collector.ts";
+import type { Services } from "./services.ts";
+
+/** Give a job time to end. @returns the job as it stands then */
+export async function waitFor(
+  services: Services,
+  exchange: Exchange,
+  { record, waitSeconds }: { readonly record: JobRecord; readonly waitSeconds: number },
+): Promise<JobRecord> {
+  if (waitSeconds === 0 || isTerminal(record.status)) return record;
+  await watchForEnd(services, exchange, { record, waitMs: waitSeconds * 1_000 });
+  return services.broker.getJob(record.spec.tenant, record.id);
+}
+
+/** Answer with the whole job. One that was to be kept until delivered is delivered by that. */
+export async function sendJob(
+  { broker, events }: Services,
+  exchange: Exchange,
+  answer: { readonly record: JobRecord; readonly status: number; readonly answerHeaders?: Headers },
+): Promise<void> {
+  const { record, status, answerHeaders = {} } = answer;
+  const ending = isTerminal(record.status) ? await readEnding(broker, record) : null;
+  const body = toJob(record, {
+    standing: await findStanding(broker, record),
+    result: ending?.result ?? null,
+  });
+  if (ending !== null && record.retentionMs === 0) {
+    exchange.response.once("finish", () => {
+      broker
+        .forget(record.spec.tenant, record.id)
+        .catch((error: unknown) => events.forgetFailed(record.id, error));
+    });
+  }
+  sendJson(exchange, status, { body, headers: answerHeaders });
+}
+
+/** Where a job stands in its queue. @returns null unless it waits there */
+export async function findStanding(
+  broker: Services["broker"],
+  record: JobRecord,
+): Promise<Standing | null> {
+  return record.status === "queued" ? broker.getStanding(record) : null;
+}
