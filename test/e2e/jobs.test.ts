@@ -1,3 +1,5 @@
+import { hostname } from "node:os";
+
 import type { Headrace } from "@headrace/client";
 import type { JobEvent, Submit } from "@headrace/contract";
 import { expectedChatText } from "@headrace/engine-sim/language";
@@ -61,6 +63,18 @@ describe("a job", () => {
     expect(latency.stages.every(({ seconds }) => seconds >= 0)).toBe(true);
     expect(latency.ttft_seconds).toBeGreaterThan(0);
     expect(latency.tpot_seconds).toBeGreaterThan(0);
+  });
+
+  test("tells which worker had it, and how that went", async ({ client }) => {
+    const { id } = await client.submit(generation("Who"));
+    await client.wait(id);
+
+    const timeline = await client.timeline(id);
+
+    expect(timeline).toMatchObject({ job: id, status: "completed", forgotten_attempts: 0 });
+    expect(timeline.attempts).toMatchObject([{ epoch: 1, end: "completed", error_code: null }]);
+    expect(timeline.attempts[0]?.worker).toContain(hostname());
+    expect(timeline.latency).toEqual(await client.latency(id));
   });
 
   test("is read again from every place it was left", async ({ client }) => {

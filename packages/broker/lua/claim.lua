@@ -42,6 +42,7 @@ if state == 'in_progress' then
   -- Nobody released it, yet BullMQ offers it again: the worker that held it is gone.
   deaths = deaths + 1
   reason = 'worker_lost'
+  job.attempt_end = reason
   if deaths >= death_limit or (fragile and shown) then
     redis.call('HSET', job.entry, 'deaths', deaths)
     end_job(job, 'failed', '{"error":"worker_crashed"}', {})
@@ -49,7 +50,9 @@ if state == 'in_progress' then
   end
 end
 
+if job.attempt_end then end_attempt(job.entry, epoch, now, job.attempt_end, '') end
 epoch, attempts = epoch + 1, attempts + 1
+begin_attempt(job.entry, epoch, now, string.match(token, '^[^:]+'))
 redis.call('HSET', job.entry, 'state', 'in_progress', 'epoch', epoch, 'next', 1,
   'attempts', attempts, 'deaths', deaths, 'token', token, 'claimed_at', now,
   'first_claimed_at', first_claimed_at or now)

@@ -6,8 +6,11 @@
 -- ARGV[2]  epoch
 -- ARGV[3]  reason  why the next attempt begins: handed_back | engine_error | log_lost
 -- ARGV[4]  burn    '1' when the attempt counts, '' when the job is none the worse for it
+-- ARGV[5]  code    of the failure that made it count, else ''
 --
 -- Returns 1 when released, -1 fenced, -3 gone. A resent call finds the job queued: 1.
+-- @include clock
+-- @include attempts
 local entry, id, epoch = KEYS[1], ARGV[1], ARGV[2]
 local field = redis.call('HMGET', entry, 'state', 'epoch', 'attempts', 'deadline_at', 'next', 'shown')
 local attempts = tonumber(field[3] or 0)
@@ -19,6 +22,7 @@ if field[1] ~= 'in_progress' then return -1 end
 
 redis.call('HSET', entry, 'state', 'queued', 'retry_reason', ARGV[3])
 redis.call('HDEL', entry, 'token')
+end_attempt(entry, epoch, now_ms(), ARGV[3], ARGV[5])
 if ARGV[4] == '1' then return 1 end
 
 attempts = attempts - 1

@@ -1,4 +1,5 @@
 // for an ingress
+export type { AttemptHistory, PastAttempt } from "./attempt-history.ts";
 export { IngressBroker, type IngressBrokerOptions, type JobQuery } from "./ingress-broker.ts";
 export type { Follower, Reader } from "./follower.ts";
 export type { JobRecord } from "./job-record.ts";

@@ -11,6 +11,7 @@ import {
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
 import type { Follower, Reader } from "./follower.ts";
 import { Inbox } from "./inbox.ts";
 import { JobQueues } from "./job-queue.ts";
@@ -170,6 +171,11 @@ export class IngressBroker {
       throw new PlatformError("job_not_found", `there is no job ${job}`);
     }
     return record;
+  }
+
+  /** What became of a job's attempts. */
+  async getAttempts(job: JobId): Promise<AttemptHistory> {
+    return guard(readAttempts(this.#redis, job));
   }
 
   /** Where a queued job stands. */

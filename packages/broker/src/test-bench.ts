@@ -40,6 +40,7 @@ export class TestWorker {
     this.#broker = await WorkerBroker.open(
       {
         redisUrl,
+        name: "test",
         modelNames: [MODEL],
         model: { version, maxModelLength: 4_096 },
         report,

@@ -268,8 +268,8 @@ describe("an attempt that ended without output", () => {
     first.say("void");
     worker.broker.notify(first, true);
     await expect.poll(() => redis.hget(keys.entry(job), "next")).toBe("2");
-    await worker.broker.release(first, "engine_error", true);
-    await worker.broker.release(await worker.next(), "handed_back", false);
+    await worker.broker.release(first, "engine_error", "engine_timeout");
+    await worker.broker.release(await worker.next(), "handed_back", null);
     const third = await worker.next();
     third.say("stands");
     await worker.broker.finish(third, { ...DONE, items: third.take() });
@@ -316,7 +316,7 @@ describe("handing back", () => {
     source.say("shown");
     worker.broker.notify(source, true);
     await expect.poll(() => redis.hget(keys.entry(job), "next")).toBe("2");
-    await worker.broker.release(source, "handed_back", false);
+    await worker.broker.release(source, "handed_back", null);
     await redis.hset(keys.entry(job), "deadline_at", 1);
 
     await ingress.sweepNow();
@@ -336,7 +336,7 @@ describe("handing back", () => {
     const idle = await startWorker();
 
     const handedBackAt = performance.now();
-    await first.broker.release(source, "handed_back", false);
+    await first.broker.release(source, "handed_back", null);
     const taken = await idle.next();
 
     // An idle BullMQ worker looks again by itself after five seconds.
@@ -379,7 +379,7 @@ describe("handing back", () => {
     const worker = await startWorker();
     await submit();
 
-    await worker.broker.release(await worker.next(), "engine_error", true);
+    await worker.broker.release(await worker.next(), "engine_error", "engine_timeout");
 
     expect((await worker.next()).attempt).toMatchObject({ epoch: 2, attempts: 2 });
   });

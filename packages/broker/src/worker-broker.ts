@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
-import type { ModelCode, Outcome } from "@headrace/contract";
+import type { ErrorCode, ModelCode, Outcome } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
@@ -25,9 +25,14 @@ const PRESENCE_MS = 15_000;
 const PRESENCE_RENEW_MS = 5_000;
 /** How long a starting worker waits for Redis before it gives up and lets itself be restarted. */
 const READY_MS = 30_000;
+/** It is written into the entry of each job that the worker takes. */
+const LONGEST_NAME = 40;
+const RANDOM_NAME_BYTES = 4;
 
 export interface WorkerBrokerOptions {
   readonly redisUrl: string;
+  /** What people call the process: its host, say. Letters, digits, '.', '_' and '-'. */
+  readonly name: string;
   /** The engine's model: its name first, then its aliases. */
   readonly modelNames: readonly string[];
   readonly model: ModelRegistration;
@@ -78,7 +83,7 @@ export class WorkerBroker {
       slots: {
         ...slots,
         whenFree: (signal) => this.#whenStartable(slots, signal),
-        decline: (attempt) => this.#letGo(attempt, "handed_back", false),
+        decline: (attempt) => this.#letGo(attempt, "handed_back", null),
       },
       insistence: this.#insistence,
     });
@@ -109,7 +114,7 @@ export class WorkerBroker {
       await assertFit(connections.redis);
       const registry = new ModelRegistry(connections.redis);
       const code = await registry.register(options.modelNames, options.model);
-      const holder = { code, version: options.model.version, worker: `w-${randomUUID()}` };
+      const holder = { code, version: options.model.version, worker: newWorkerName(options) };
       connections.subscriber.on("smessage", (_channel: string, message: string) => {
         const [kind, job] = message.split("\t", 2);
         if (kind === "cancel" && job !== undefined) onCancel(job);
@@ -159,7 +164,7 @@ export class WorkerBroker {
     const code = await insist(() => finish(this.#redis, endingKeys(job), args), this.#insistence);
     const lost = LOSSES[code];
     // What Redis lost of the output, another attempt makes anew.
-    if (lost === "gap") await this.#letGo(source.attempt, "log_lost", false);
+    if (lost === "gap") await this.#letGo(source.attempt, "log_lost", null);
     else await this.#intake.acknowledge(source.attempt);
     return lost;
   }
@@ -167,15 +172,15 @@ export class WorkerBroker {
   /**
    * Give the job back to the queue.
    *
-   * @param burn whether the attempt counts against the job
+   * @param failure what makes the attempt count against the job; null when it does not count
    */
   async release(
     source: Source,
     reason: "handed_back" | "engine_error",
-    burn: boolean,
+    failure: ErrorCode | null,
   ): Promise<void> {
     await this.#writer.close(source);
-    await this.#letGo(source.attempt, reason, burn);
+    await this.#letGo(source.attempt, reason, failure);
   }
 
   /** The attempt was lost: stop holding the job. */
@@ -183,7 +188,7 @@ export class WorkerBroker {
     await this.#writer.close(source);
     const { attempt } = source;
     if (reason === "lock_lost") this.#intake.forget(attempt);
-    else if (reason === "gap") await this.#letGo(attempt, "log_lost", false);
+    else if (reason === "gap") await this.#letGo(attempt, "log_lost", null);
     else await this.#intake.acknowledge(attempt);
   }
 
@@ -207,11 +212,11 @@ export class WorkerBroker {
   async #letGo(
     attempt: Attempt,
     reason: "handed_back" | "engine_error" | "log_lost",
-    burn: boolean,
+    failure: ErrorCode | null,
   ): Promise<void> {
     const { job, epoch } = attempt;
     const releaseKeys = [keys.entry(job), keys.deadline(this.#code)];
-    const args = [job, epoch, reason, burn ? "1" : ""];
+    const args = [job, epoch, reason, failure === null ? "" : "1", failure ?? ""];
     const code = await insist(() => release(this.#redis, releaseKeys, args), this.#insistence);
     // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
     if (code === 1) await this.#intake.handBack(attempt);
@@ -231,4 +236,10 @@ export class WorkerBroker {
     await this.#redis.zadd(workers, nowMs + PRESENCE_MS, this.#worker);
     await this.#redis.zremrangebyscore(workers, "-inf", nowMs - PRESENCE_MS);
   }
+}
+
+/** A name that people can trace to its process, and that no other worker has. */
+function newWorkerName({ name }: WorkerBrokerOptions): string {
+  const random = randomBytes(RANDOM_NAME_BYTES).toString("hex");
+  return `w-${name.replaceAll(/[^\w.-]/g, "-").slice(0, LONGEST_NAME)}-${random}`;
 }

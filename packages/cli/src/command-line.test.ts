@@ -58,6 +58,15 @@ describe("readCommandLine", () => {
     expect(optionsOf("submit", "--", "--help")).toMatchObject({ positionals: ["--help"] });
   });
 
+  test("shows a job, or its timeline", () => {
+    expect(optionsOf("get", "job_a_1")).toMatchObject({ timeline: false, json: false });
+    expect(optionsOf("get", "--timeline", "job_a_1", "--json")).toMatchObject({
+      positionals: ["job_a_1"],
+      timeline: true,
+      json: true,
+    });
+  });
+
   test("gives help also where the rest makes no sense", () => {
     expect(readCommandLine([])).toEqual({ name: "help", of: null });
     expect(readCommandLine(["help", "up"])).toEqual({ name: "help", of: "up" });

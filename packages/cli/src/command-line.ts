@@ -86,6 +86,7 @@ const schemas = {
   get: z.strictObject({
     ...connection,
     ...json,
+    timeline: z.boolean().default(false),
     positionals: z.tuple([jobId], "expected one job id"),
   }),
   cancel: z.strictObject({
@@ -161,7 +162,7 @@ function asksForHelp(args: readonly string[]): boolean {
   return flags.includes("--help") || flags.includes("-h");
 }
 
-const BOOLEANS: ReadonlySet<string> = new Set(["once", "verbose", "detach", "json"]);
+const BOOLEANS: ReadonlySet<string> = new Set(["once", "verbose", "detach", "json", "timeline"]);
 
 function readOptions<Shape extends z.ZodRawShape>(
   name: CommandName,

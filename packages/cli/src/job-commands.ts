@@ -16,6 +16,7 @@ import { JobWatch } from "./job-watch.ts";
 import { renderJob } from "./job-view.ts";
 import { renderSummary } from "./summary.ts";
 import { paint, type Terminal } from "./terminal.ts";
+import { renderTimeline } from "./timeline-view.ts";
 
 /** What a shell expects of a command that Ctrl-C ended. */
 const INTERRUPTED = 130;
@@ -53,6 +54,7 @@ export async function watchJob(options: WatchOptions, context: JobContext): Prom
 /** Show a job as it is now. @returns the exit code */
 export async function getJob(options: GetOptions, context: JobContext): Promise<number> {
   const { headrace, terminal, signal } = context;
+  if (options.timeline) return getTimeline(options, context);
   const job = await headrace.get(options.positionals[0], { signal });
   if (options.json) {
     terminal.out.write(toJson(job));
@@ -60,6 +62,17 @@ export async function getJob(options: GetOptions, context: JobContext): Promise<
   }
   const latency = isTerminal(job.status) ? await headrace.latency(job.id, { signal }) : null;
   terminal.out.write(`${renderJob(job, latency, terminal.out).join("\n")}\n`);
+  return 0;
+}
+
+async function getTimeline(
+  { positionals: [id], json }: GetOptions,
+  { headrace, terminal, signal }: JobContext,
+): Promise<number> {
+  const timeline = await headrace.timeline(id, { signal });
+  terminal.out.write(
+    json ? toJson(timeline) : `${renderTimeline(timeline, terminal.out).join("\n")}\n`,
+  );
   return 0;
 }
 

@@ -5,7 +5,7 @@ const LINES: Readonly<Record<CommandName, string>> = {
   up: "headrace up [--port 8080] [--workers 1] [--once] [more flags]",
   submit: 'headrace submit [flags] "prompt" | -',
   watch: "headrace watch [flags] <job id>",
-  get: "headrace get [--json] [flags] <job id>",
+  get: "headrace get [--timeline] [--json] [flags] <job id>",
   cancel: "headrace cancel [--json] [flags] <job id>",
   retry: "headrace retry [--detach] [--json] [flags] <job id>",
 };
@@ -42,7 +42,8 @@ ${CONNECTION}`,
 ${CONNECTION}`,
   get: `Show a job: its state, its result, and where the time went.
 
-  --json               the job as the API gives it
+  --timeline           what happened to it instead, attempt by attempt
+  --json               the job, or its timeline, as the API gives it
 ${CONNECTION}`,
   cancel: `Stop a job. One that has ended stays as it is.
 

@@ -5,6 +5,7 @@ import {
   jobSchema,
   latencySchema,
   modelListSchema,
+  timelineSchema,
   type Job,
   type JobDeleted,
   type JobEvent,
@@ -13,6 +14,7 @@ import {
   type Latency,
   type Model,
   type Submit,
+  type Timeline,
 } from "@headrace/contract";
 
 import { HeadraceError } from "./error.ts";
@@ -188,6 +190,14 @@ export class Headrace {
     return this.#transport.json(
       { method: "GET", path: `${jobPath(id)}/latency`, signal },
       latencySchema,
+    );
+  }
+
+  /** Tell what happened to a job, attempt by attempt. @throws HeadraceError `job_not_found` */
+  async timeline(id: string, { signal }: CallOptions = {}): Promise<Timeline> {
+    return this.#transport.json(
+      { method: "GET", path: `${jobPath(id)}/timeline`, signal },
+      timelineSchema,
     );
   }
 

@@ -9,4 +9,5 @@ export * from "./request.ts";
 export * from "./result.ts";
 export * from "./spec.ts";
 export * from "./stage.ts";
+export * from "./timeline.ts";
 export * from "./usage.ts";

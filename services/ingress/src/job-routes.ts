@@ -11,6 +11,7 @@ import { toJob } from "./job-view.ts";
 import { listQuerySchema, readQuerySchema } from "./query.ts";
 import { readEnding } from "./result-collector.ts";
 import type { Services } from "./services.ts";
+import { readTimeline } from "./timeline.ts";
 import { validate } from "./validation.ts";
 
 /** The jobs API. */
@@ -25,6 +26,7 @@ export function jobRoutes(services: Services): Route[] {
     { path: "/v1/jobs/{id}/events", methods: { GET: handle(streamJobEvents) } },
     { path: "/v1/jobs/{id}/cancel", methods: { POST: handle(cancelJob) } },
     { path: "/v1/jobs/{id}/retry", methods: { POST: handle(retryJob) } },
+    { path: "/v1/jobs/{id}/timeline", methods: { GET: handle(readTimeline) } },
     { path: "/v1/jobs/{id}/latency", methods: { GET: handle(readLatency) } },
   ];
 }

@@ -118,6 +118,6 @@ function isErrorCode(code: string | undefined): code is ErrorCode {
 }
 
 /** Milliseconds as the API shows instants: seconds, to the millisecond. */
-function toSeconds(ms: number): number {
+export function toSeconds(ms: number): number {
   return Math.round(ms) / 1_000;
 }

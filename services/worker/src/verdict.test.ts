@@ -47,8 +47,12 @@ describe("judge", () => {
   });
 
   test("retries what the engine broke off, later each time", () => {
-    expect(judge(cut, attempt, shown)).toEqual({ kind: "retry", pauseMs: 200 });
-    expect(judge(cut, { ...attempt, attempts: 2 }, shown)).toEqual({ kind: "retry", pauseMs: 800 });
+    expect(judge(cut, attempt, shown)).toEqual({ kind: "retry", failure: cut.code, pauseMs: 200 });
+    expect(judge(cut, { ...attempt, attempts: 2 }, shown)).toEqual({
+      kind: "retry",
+      failure: cut.code,
+      pauseMs: 800,
+    });
   });
 
   test("fails a job whose attempts are spent", () => {

@@ -1,5 +1,5 @@
 import type { Attempt, LossReason } from "@headrace/broker";
-import { PlatformError, toErrorBody, type ErrorBody } from "@headrace/contract";
+import { PlatformError, toErrorBody, type ErrorBody, type ErrorCode } from "@headrace/contract";
 import { EngineError } from "@headrace/engine";
 
 /** The attempt was taken from this worker: another has it, or the job has ended. */
@@ -25,7 +25,7 @@ export type Verdict =
   /** Back to the queue, none the worse for it. `isEngineFull`: send it nothing for a while. */
   | { readonly kind: "hand_back"; readonly isEngineFull: boolean }
   /** Back to the queue with one attempt fewer, after a pause. */
-  | { readonly kind: "retry"; readonly pauseMs: number }
+  | { readonly kind: "retry"; readonly failure: ErrorCode; readonly pauseMs: number }
   | { readonly kind: "fail"; readonly error: ErrorBody };
 
 /** Pause before the second attempt; four times that before the third. */
@@ -52,7 +52,8 @@ export function judge(
   if (!platformError.retryable || mustNotRestart || attempt.attempts >= maxAttempts) {
     return { kind: "fail", error: toErrorBody(platformError) };
   }
-  return { kind: "retry", pauseMs: RETRY_PAUSE_MS * 4 ** (attempt.attempts - 1) };
+  const pauseMs = RETRY_PAUSE_MS * 4 ** (attempt.attempts - 1);
+  return { kind: "retry", failure: platformError.code, pauseMs };
 }
 
 /** Whether the engine never began on the job: it was full, or could not be reached. */

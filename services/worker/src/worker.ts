@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { WorkerBroker, type Attempt } from "@headrace/broker";
 import { PlatformError } from "@headrace/contract";
 import { Engine, EngineError, InFlightWindow, type EngineTraits } from "@headrace/engine";
-import { createReport, type Log, type Metrics } from "@headrace/runtime";
+import { createReport, processName, type Log, type Metrics } from "@headrace/runtime";
 
 import { AttemptRun } from "./attempt-run.ts";
 import type { WorkerConfig } from "./config.ts";
@@ -108,6 +108,7 @@ export class Worker {
     const broker = await WorkerBroker.open(
       {
         redisUrl: this.#config.REDIS_URL,
+        name: processName(),
         modelNames: traits.models.map(({ id }) => id),
         model: {
           version: this.#config.WORKER_MODEL_VERSION,
@@ -198,11 +199,11 @@ export class Worker {
         return broker.abandon(run, verdict.reason);
       case "hand_back":
         this.#events.attemptEnded("handed_back");
-        return broker.release(run, "handed_back", false);
+        return broker.release(run, "handed_back", null);
       case "retry":
         this.#events.attemptEnded("retried");
         await delay(verdict.pauseMs);
-        return broker.release(run, "engine_error", true);
+        return broker.release(run, "engine_error", verdict.failure);
       case "fail": {
         const outcome = { error: verdict.error };
         const lost = await broker.finish(run, { status: "failed", outcome, items: run.take() });

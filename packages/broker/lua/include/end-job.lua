@@ -1,11 +1,13 @@
 -- @include clock
 -- @include deliver
+-- @include attempts
 
 -- A job kept for 0 ms is deleted by whoever delivers its end; this is how long it waits for that.
 local UNDELIVERED_MS = 300000
 
 -- How many of the job's watchers, indices and timestamps a script must have read to end it.
 local END_FIELDS = {
+  'token',
   'epoch', 'next', 'attempts', 'accepted_at', 'first_claimed_at', 'claimed_at', 'first_token_at',
   'retention_ms', 'watchers',
 }
@@ -17,7 +19,8 @@ end
 
 -- Give the job its one terminal entry, and take it out of everything that lists open jobs.
 --
--- job      {id, slot, entry, log, open, deadline, attached}: names and keys
+-- job      {id, slot, entry, log, open, deadline, attached}: names and keys; attempt_end where the
+--          attempt that holds it ends in another way than the job
 -- status   completed | failed | cancelled | expired
 -- outcome  JSON: what the worker or the ledger has to say about the end
 -- entries  flat list of index, type, data: output that came with the end; may be empty
@@ -55,6 +58,7 @@ local function end_job(job, status, outcome, entries)
 
   redis.call('HSET', job.entry, 'state', status, 'next', index + 1, 'end', data)
   redis.call('HDEL', job.entry, 'token', 'attached')
+  if field.token then end_attempt(job.entry, epoch, now, job.attempt_end or status, '') end
   redis.call('ZREM', job.open, job.id)
   redis.call('ZREM', job.deadline, job.id)
   redis.call('ZREM', job.attached, job.id)

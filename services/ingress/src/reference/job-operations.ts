@@ -183,6 +183,21 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     },
   },
   {
+    id: "readTimeline",
+    method: "GET",
+    path: "/v1/jobs/{id}/timeline",
+    tag: "Jobs",
+    summary: "See what happened to a job",
+    description:
+      "Each attempt: by which worker, from when to when, and why it ended: with the job (`completed`, `failed`, `cancelled`), or with the job back in the queue (`handed_back`, `engine_error`, `worker_lost`, `log_lost`). Kept as long as the job.",
+    parameters: [jobId],
+    replies: {
+      200: { description: "The timeline so far.", schema: "Timeline" },
+      404: REPLIES.jobUnknown,
+      ...COMMON,
+    },
+  },
+  {
     id: "readLatency",
     method: "GET",
     path: "/v1/jobs/{id}/latency",

@@ -11,6 +11,7 @@ import {
   modelListSchema,
   modelSchema,
   submitSchema,
+  timelineSchema,
   usageSchema,
 } from "@headrace/contract";
 import { z } from "zod";
@@ -33,6 +34,7 @@ const SCHEMAS = {
   JobDeleted: jobDeletedSchema,
   JobEvent: jobEventSchema,
   Latency: latencySchema,
+  Timeline: timelineSchema,
   Usage: usageSchema,
   ChatRequest: chatRequestSchema,
   ChatCompletion: z.looseObject({ ...generated, object: z.literal("chat.completion") }),
@@ -82,6 +84,12 @@ const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, string>
     retry_of: "The ended job that this one runs again; null for most.",
     status_url:
       "A path, as are `events_url` and `cancel_url`: whole URLs would depend on the proxies before us.",
+  },
+  Timeline: {
+    error: "Why it failed or expired.",
+    attempts: "Oldest first; the last 16.",
+    forgotten_attempts: "Attempts before these, of which nothing is kept.",
+    latency: "Where the time went; null while the job is open.",
   },
   ErrorBody: {
     code: "What happened, for programs. Codes are never renamed.",

@@ -24,6 +24,7 @@ export class SimulatedWorker {
     const broker = await WorkerBroker.open(
       {
         redisUrl,
+        name: "simulated",
         modelNames: [MODEL],
         model: { version: "v1", maxModelLength: 4_096 },
         report: () => {},
@@ -97,7 +98,7 @@ export class SimulatedRun {
 
   /** Give the job back, as a worker does whose engine broke. */
   async release(): Promise<void> {
-    await this.#broker.release(this, "engine_error", true);
+    await this.#broker.release(this, "engine_error", "engine_timeout");
   }
 }
 
