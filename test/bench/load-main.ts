@@ -3,6 +3,7 @@ import { z } from "zod";
 import { bareAdds } from "./loads/bare-adds.ts";
 import { chatStreams } from "./loads/chat-streams.ts";
 import { eventReaders } from "./loads/event-readers.ts";
+import { keptSubmissions } from "./loads/kept-submissions.ts";
 import { pickUps } from "./loads/pick-ups.ts";
 import { receptions } from "./loads/receptions.ts";
 import { submissions } from "./loads/submissions.ts";
@@ -10,10 +11,9 @@ import { submissions } from "./loads/submissions.ts";
 const orderSchema = z.strictObject({ load: z.string(), task: z.unknown() });
 
 const carryOut = new Map<string, (task: unknown) => Promise<unknown>>(
-  [bareAdds, chatStreams, eventReaders, pickUps, receptions, submissions].map((load) => [
-    load.name,
-    load.carryOut,
-  ]),
+  [bareAdds, chatStreams, eventReaders, keptSubmissions, pickUps, receptions, submissions].map(
+    (load) => [load.name, load.carryOut],
+  ),
 );
 
 process.on("message", (message) => {

@@ -4,6 +4,7 @@ import { constants } from "node:os";
 import { toFigures, type Measurements } from "./figure.ts";
 import { measureAddedTtft } from "./figures/added-ttft.ts";
 import { measureCpu } from "./figures/cpu.ts";
+import { measureDurability } from "./figures/durability.ts";
 import { measureRedisMemory } from "./figures/redis-memory.ts";
 import { measureStreams } from "./figures/streams.ts";
 import { measureSubmitRate } from "./figures/submit-rate.ts";
@@ -18,6 +19,7 @@ const BENCHMARKS: Readonly<Record<string, (bench: Bench) => Promise<Measurements
   submit_ratio: measureSubmitRate,
   streams: measureStreams,
   redis_bytes_per_job: measureRedisMemory,
+  durability: measureDurability,
 };
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

@@ -26,6 +26,12 @@ export interface StackOptions {
   readonly engineFlags?: readonly string[];
   /** More of the worker's environment. */
   readonly worker?: Readonly<Record<string, string>>;
+  /** More of the ingress' environment. */
+  readonly ingress?: Readonly<Record<string, string>>;
+  /** More of redis.conf. */
+  readonly redis?: Readonly<Record<string, string>>;
+  /** Done once Redis serves, before anything else is started. */
+  readonly prepare?: (server: RedisServer) => Promise<void>;
 }
 
 /** Where something that speaks OpenAI's API listens, and what to send with each request. */
@@ -62,7 +68,7 @@ export class Stack {
     measure: (stack: Stack) => Promise<Found>,
   ): Promise<Found> {
     bench.signal.throwIfAborted();
-    const stack = new Stack(bench, options, await RedisServer.start());
+    const stack = new Stack(bench, options, await RedisServer.start(options.redis));
     process.once("exit", stack.#kill);
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const onAbort = (): void => reject(bench.signal.reason);
@@ -92,6 +98,11 @@ export class Stack {
 
   get redisUrl(): string {
     return this.#server.url;
+  }
+
+  /** Redis itself, to be killed and started again. */
+  get server(): RedisServer {
+    return this.#server;
   }
 
   /** The same Redis, apart from the platform's keys: for what Headrace is compared with. */
@@ -129,7 +140,8 @@ export class Stack {
 
   async #start(): Promise<void> {
     const { profile } = this.#bench;
-    const { engineFlags = [], worker = {} } = this.#options;
+    const { engineFlags = [], worker = {}, ingress = {}, prepare } = this.#options;
+    await prepare?.(this.#server);
     const [engineUrl, ingressUrl, workerUrl] = await Promise.all([freeUrl(), freeUrl(), freeUrl()]);
     await this.#launch({
       name: "engine-sim",
@@ -147,6 +159,7 @@ export class Stack {
         REDIS_URL: this.redisUrl,
         INGRESS_PORT: portOf(ingressUrl),
         INGRESS_OPERATIONS_PORT: "0",
+        ...ingress,
       },
     });
     await this.#launch({

@@ -14,9 +14,9 @@ describe("a job's attempts", () => {
     const job = await submit();
     const first = await worker.next();
     await worker.broker.release(first, "engine_error", "engine_timeout");
-    worker.free();
+    worker.free(8);
     await worker.broker.release(await worker.next(), "handed_back", null);
-    worker.free();
+    worker.free(8);
     const last = await worker.next();
     const during = await ingress.getAttempts(job);
     await worker.broker.finish(last, { status: "completed", outcome: {}, items: [] });
@@ -86,7 +86,7 @@ describe("a job's attempts", () => {
     const job = await submit();
     for (let round = 0; round < 20; round += 1) {
       await worker.broker.release(await worker.next(), "handed_back", null);
-      worker.free();
+      worker.free(8);
     }
     await worker.next();
 

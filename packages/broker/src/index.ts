@@ -1,7 +1,8 @@
 // for an ingress
 export type { AttemptHistory, PastAttempt } from "./attempt-history.ts";
-export { IngressBroker, type IngressBrokerOptions, type JobQuery } from "./ingress-broker.ts";
+export { IngressBroker, type IngressBrokerOptions } from "./ingress-broker.ts";
 export type { Follower, Reader } from "./follower.ts";
+export type { JobQuery } from "./job-list.ts";
 export type { JobRecord } from "./job-record.ts";
 export type { KnownModel } from "./model-registry.ts";
 export type { Standing } from "./standing.ts";

@@ -2,73 +2,77 @@ import { randomUUID } from "node:crypto";
 
 import {
   isTerminal,
-  jobIdSchema,
   PlatformError,
   type Cursor,
+  type Durability,
   type JobId,
-  type JobStatus,
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
+import { assertAlwaysSynced, assertFit, assertReplicated } from "./fitness.ts";
 import type { Follower, Reader } from "./follower.ts";
 import { Inbox } from "./inbox.ts";
 import { JobQueues } from "./job-queue.ts";
+import { listJobs, type JobQuery } from "./job-list.ts";
 import { findRecords, type JobRecord } from "./job-record.ts";
 import { cancelJob } from "./cancel.ts";
 import { keys } from "./keys.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { ModelRegistry, type KnownModel } from "./model-registry.ts";
-import { assertFit, connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
+import { connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
+import { ReplicaConfirmation } from "./replica-confirmation.ts";
 import { readStanding, type Standing } from "./standing.ts";
 import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
 import { UnwantedJobs } from "./unwanted-jobs.ts";
 
-/** Jobs looked at side by side when a list is filtered. */
-const LIST_PAGE = 100;
-/** A filter that matches next to nothing stops here and says that there may be more. */
-const LIST_SCAN_LIMIT = 5_000;
-
 export interface IngressBrokerOptions {
   readonly redisUrl: string;
+  /** What a submit's answer is worth. */
+  readonly durability: Durability;
   /** Receives failures that no call can report, such as a lost connection. */
   readonly report: Report;
-}
-
-/** Which of a tenant's jobs to list. */
-export interface JobQuery {
-  readonly status: JobStatus | null;
-  readonly model: string | null;
-  readonly limit: number;
-  readonly after: JobId | null;
 }
 
 /** The broker as an ingress sees it: jobs go in, entries come out. */
 export class IngressBroker {
   readonly #redis: Redis;
   readonly #subscriber: Redis;
+  readonly #durability: Durability;
+  readonly #report: Report;
   readonly #ingress = `i-${randomUUID()}`;
   readonly #models: ModelRegistry;
   readonly #queues: JobQueues;
   readonly #unwanted: UnwantedJobs;
+  readonly #confirmation: ReplicaConfirmation | null;
   readonly #desk: SubmissionDesk;
   readonly #inbox: Inbox;
   readonly #memory: MemoryWatch;
   readonly #sweep: Sweep;
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
-  constructor({ redisUrl, report }: IngressBrokerOptions) {
+  constructor({ redisUrl, durability, report }: IngressBrokerOptions) {
+    this.#durability = durability;
+    this.#report = report;
     this.#redis = connectProducer(redisUrl, report);
     this.#subscriber = connectSubscriber(redisUrl, report);
     this.#models = new ModelRegistry(this.#redis);
     this.#queues = new JobQueues(this.#redis, report);
     this.#memory = new MemoryWatch(this.#redis, report);
+    this.#confirmation =
+      durability === "replicated" ? new ReplicaConfirmation(redisUrl, report) : null;
     const tools = { redis: this.#redis, queues: this.#queues };
     this.#unwanted = new UnwantedJobs(tools, report);
-    this.#desk = new SubmissionDesk({ ...tools, memory: this.#memory }, this.#unwanted, report);
+    this.#desk = new SubmissionDesk({
+      ...tools,
+      memory: this.#memory,
+      confirmation: this.#confirmation,
+      unwanted: this.#unwanted,
+      report,
+    });
     this.#inbox = new Inbox(this.#redis, this.#subscriber, this.#ingress);
     this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
   }
@@ -86,11 +90,18 @@ export class IngressBroker {
   /**
    * Wait for Redis and check that it is fit to hold jobs.
    *
-   * @throws PlatformError `queue_unavailable` when it is not there in time, or evicts keys
+   * @throws PlatformError `queue_unavailable` when it is not there in time, evicts keys, or does
+   *   not sync its file as the durability level promises
    */
   async assertReady(timeoutMs: number): Promise<void> {
     await whenReady(this.#redis, timeoutMs);
     await assertFit(this.#redis);
+    if (this.#durability === "redis-always") await assertAlwaysSynced(this.#redis, this.#report);
+  }
+
+  /** Check for a replica, where submits need one. It may come and go: no reason not to start. */
+  async assertConfirmable(): Promise<void> {
+    if (this.#durability === "replicated") await guard(assertReplicated(this.#redis));
   }
 
   /** Sweep every 5 s, unless another ingress does. */
@@ -188,7 +199,7 @@ export class IngressBroker {
     tenant: string,
     query: JobQuery,
   ): Promise<{ readonly jobs: JobRecord[]; readonly hasMore: boolean }> {
-    return guard(this.#listJobs(tenant, query));
+    return guard(listJobs(this.#redis, tenant, query));
   }
 
   /** End an open job, stop the worker that runs it. Cancelling an ended job changes nothing. */
@@ -226,45 +237,11 @@ export class IngressBroker {
     await this.#sweep.stop();
     this.#unwanted.close();
     this.#memory.close();
+    this.#confirmation?.close();
     this.#inbox.close();
     await this.#queues.close();
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
   }
-
-  async #listJobs(
-    tenant: string,
-    query: JobQuery,
-  ): Promise<{ jobs: JobRecord[]; hasMore: boolean }> {
-    const jobs: JobRecord[] = [];
-    let rank = await this.#rankAfter(tenant, query.after);
-    for (const stop = rank + LIST_SCAN_LIMIT; rank < stop; rank += LIST_PAGE) {
-      const ids = await this.#redis.zrevrange(keys.jobs(tenant), rank, rank + LIST_PAGE - 1);
-      const records = await findRecords(this.#redis, jobIdSchema.array().parse(ids));
-      for (const record of records) {
-        if (record === null || !matches(record, query)) continue;
-        if (jobs.length === query.limit) return { jobs, hasMore: true };
-        jobs.push(record);
-      }
-      if (ids.length < LIST_PAGE) return { jobs, hasMore: false };
-    }
-    return { jobs, hasMore: true };
-  }
-
-  async #rankAfter(tenant: string, after: JobId | null): Promise<number> {
-    if (after === null) return 0;
-    const rank = await this.#redis.zrevrank(keys.jobs(tenant), after);
-    if (rank === null) {
-      throw new PlatformError("job_not_found", `there is no job ${after}`, { param: "after" });
-    }
-    return rank + 1;
-  }
-}
-
-function matches(record: JobRecord, { status, model }: JobQuery): boolean {
-  return (
-    (status === null || record.status === status) &&
-    (model === null || record.spec.request.model === model)
-  );
 }
 
 /** What Redis did not answer is the queue's absence to a caller, not a bug of ours. */

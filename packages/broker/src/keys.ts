@@ -19,6 +19,7 @@ import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
  * | `hr:{<code>}:flow` | model | hash | claim | 7 fields | 70 s | next claim |
  * | `hr:{<code>}:workers` | model | zset | worker, every 5 s | live workers, dead ones trimmed | for ever | worker |
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
+ * | `hr:{<code>}:mark` | model | string | ingress, `replicated` level | one | 60 s | next submit |
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
  * | `hr:{<code>}:inbox:<process>` | model | sharded channel | append, cancel | no storage | - | reader polls the log |
  * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's, or as the version | sweep, stalled check |
@@ -42,6 +43,7 @@ export const keys = {
   flow: (code: ModelCode): string => `hr:{${code}}:flow`,
   workers: (code: ModelCode): string => `hr:{${code}}:workers`,
   lease: (code: ModelCode, ingress: string): string => `hr:{${code}}:lease:${ingress}`,
+  mark: (code: ModelCode): string => `hr:{${code}}:mark`,
   sweep: (code: ModelCode): string => `hr:{${code}}:sweep`,
   inbox: (code: ModelCode, process: string): string => `hr:{${code}}:inbox:${process}`,
 

@@ -1,8 +1,6 @@
 import { PlatformError } from "@headrace/contract";
 import { Redis, type RedisOptions } from "ioredis";
 
-import { readInfo } from "./redis-info.ts";
-
 /** How long a producer waits for Redis: a submit must answer 503 within 2 s, whatever Redis does. */
 const PRODUCER_TIMEOUT_MS = 1_000;
 /** How long a worker waits for one reply before it asks again; it holds jobs, so it has patience. */
@@ -10,8 +8,6 @@ const WORKER_TIMEOUT_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const RECONNECT_STEP_MS = 200;
 const RECONNECT_MAX_MS = 1_000;
-/** Sharded publish and subscribe, and `XTRIM MINID` in its present form, came with 7.0. */
-const OLDEST_MAJOR = 7;
 
 /** Receives what goes wrong outside any call: connections lost, messages that make no sense. */
 export type Report = (error: Error) => void;
@@ -54,31 +50,6 @@ function connect(url: string, report: Report, options: RedisOptions): Redis {
   const redis = new Redis(url, { ...common, ...options, replyMapping: "legacy" });
   redis.on("error", report);
   return redis;
-}
-
-/**
- * Refuse a Redis that would lose jobs silently: one that evicts keys, or is older than 7.0.
- *
- * Reads `INFO`, since managed Redis forbids `CONFIG`.
- *
- * @throws PlatformError `queue_unavailable` naming what was found and what is needed
- */
-export async function assertFit(redis: Redis): Promise<void> {
-  const info = await readInfo(redis);
-  const version = info.get("valkey_version") ?? info.get("redis_version") ?? "unknown";
-  if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
-    throw new PlatformError(
-      "queue_unavailable",
-      `Redis is ${version}; Headrace needs ${OLDEST_MAJOR}.0 or later, or any Valkey`,
-    );
-  }
-  const policy = info.get("maxmemory_policy");
-  if (policy !== "noeviction") {
-    throw new PlatformError(
-      "queue_unavailable",
-      `Redis evicts keys (maxmemory-policy ${policy}) and would lose accepted jobs: set it to noeviction`,
-    );
-  }
 }
 
 /** Wait until the connection serves commands. @throws PlatformError `queue_unavailable` in time */

@@ -16,6 +16,7 @@ import { endingKeys, keys } from "./keys.ts";
 import type { MemoryWatch } from "./memory-watch.ts";
 import type { KnownModel } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
+import type { ReplicaConfirmation } from "./replica-confirmation.ts";
 import { script } from "./script.ts";
 import { toStanding, type Standing } from "./standing.ts";
 import type { UnwantedJobs } from "./unwanted-jobs.ts";
@@ -64,6 +65,17 @@ export interface Submitted {
   readonly standing: Standing | null;
 }
 
+/** What the desk works with. */
+export interface DeskTools {
+  readonly redis: Redis;
+  readonly queues: JobQueues;
+  readonly memory: MemoryWatch;
+  /** Null where nobody waits for a replica. */
+  readonly confirmation: ReplicaConfirmation | null;
+  readonly unwanted: UnwantedJobs;
+  readonly report: Report;
+}
+
 /**
  * The way in: book with the tenant, accept into the ledger, add to the queue. A step that may be
  * refused is awaited before the next: pipelined, the next would run all the same.
@@ -76,20 +88,18 @@ export class SubmissionDesk {
   readonly #redis: Redis;
   readonly #queues: JobQueues;
   readonly #memory: MemoryWatch;
+  readonly #confirmation: ReplicaConfirmation | null;
   readonly #report: Report;
   readonly #unwanted: UnwantedJobs;
   readonly #tenants = new Set<string>();
 
-  constructor(
-    tools: { readonly redis: Redis; readonly queues: JobQueues; readonly memory: MemoryWatch },
-    unwanted: UnwantedJobs,
-    report: Report,
-  ) {
+  constructor(tools: DeskTools) {
     this.#redis = tools.redis;
     this.#queues = tools.queues;
     this.#memory = tools.memory;
-    this.#unwanted = unwanted;
-    this.#report = report;
+    this.#confirmation = tools.confirmation;
+    this.#unwanted = tools.unwanted;
+    this.#report = tools.report;
   }
 
   /**
@@ -97,6 +107,7 @@ export class SubmissionDesk {
    *
    * @param beforeAccept runs with the job's id before anything can happen to the job, so that a
    *   reader is in place before the first entry; not called for a job that already exists
+   * @throws PlatformError `queue_unavailable` when no replica confirms it in time, where one must
    * @throws PlatformError `queue_full` while Redis is at 70 % of its memory
    * @throws PlatformError `idempotency_key_reused` when the key was used for another request
    * @throws PlatformError `job_not_found` when the key's job has ended and is forgotten
@@ -111,7 +122,7 @@ export class SubmissionDesk {
       return this.#submitNew(submission, spec, beforeAccept);
     }
     const booking = await this.#book(newJobId(submission.model.code), submission);
-    if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id);
+    if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id, submission);
     if (booking.isNew) beforeAccept(booking.id);
     return this.#enqueue(booking, submission, await this.#accept(booking.id, submission, spec));
   }
@@ -178,13 +189,14 @@ export class SubmissionDesk {
     this.#tenants.add(tenant);
   }
 
-  async #findFirst(id: JobId): Promise<Submitted> {
+  async #findFirst(id: JobId, submission: Submission): Promise<Submitted> {
     const [acceptedAt, deadlineAt] = await this.#redis.hmget(
       keys.entry(id),
       "accepted_at",
       "deadline_at",
     );
     if (acceptedAt && deadlineAt) {
+      await this.#confirm(id, submission);
       return { id, isNew: false, ...toInstants(acceptedAt, deadlineAt), standing: null };
     }
     throw new PlatformError(
@@ -238,15 +250,27 @@ export class SubmissionDesk {
     [state, priority, acceptedAt, deadlineAt, ahead, starts, spanMs, workers]: Acceptance,
   ): Promise<Submitted> {
     const { idempotencyKey, model, spec } = submission;
-    const settled = this.#settle(id, spec.tenant, idempotencyKey);
-    const known = { id, isNew, ...toInstants(acceptedAt, deadlineAt) };
-    if (state !== "queued") return { ...known, standing: null };
+    const isQueued = state === "queued";
+    await Promise.all([
+      isQueued ? this.#add(id, model.version, priority) : null,
+      this.#settle(id, spec.tenant, idempotencyKey),
+      this.#confirm(id, submission),
+    ]);
+    const standing = isQueued ? toStanding({ ahead, starts, spanMs, workers }) : null;
+    return { id, isNew, ...toInstants(acceptedAt, deadlineAt), standing };
+  }
+
+  async #add(id: JobId, version: string, priority: number): Promise<void> {
     try {
-      await Promise.all([this.#queues.add(id, model.version, priority), settled]);
+      await this.#queues.add(id, version, priority);
     } catch (error) {
       this.#report(new Error(`queueing ${id} is left to the sweep`, { cause: error }));
     }
-    return { ...known, standing: toStanding({ ahead, starts, spanMs, workers }) };
+  }
+
+  /** A caller that stays for the answer learns of a loss by itself, and need not wait for this. */
+  async #confirm(id: JobId, { attachedTo }: Submission): Promise<void> {
+    if (attachedTo === null) await this.#confirmation?.confirm(id);
   }
 }
 

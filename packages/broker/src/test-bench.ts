@@ -214,6 +214,7 @@ export const brokerTest = redisTest
     await redis.ping();
     const ingress = new IngressBroker({
       redisUrl: redisServer.url,
+      durability: "redis",
       report: (error) => reports.push(error),
     });
     onCleanup(() => ingress.close());

@@ -5,12 +5,13 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import type { Attempt } from "./claim.ts";
+import { assertFit } from "./fitness.ts";
 import { insist, Turns, type Insistence } from "./insist.ts";
 import { Intake, type Slots } from "./intake.ts";
 import { endingKeys, keys } from "./keys.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
-import { assertFit, connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
+import { connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
 import { TokenWriter, type LogItem, type LossReason, type Source } from "./token-writer.ts";
 

@@ -1,3 +1,4 @@
+import { durabilitySchema } from "@headrace/contract";
 import { readEnvironment } from "@headrace/runtime";
 import { z } from "zod";
 
@@ -8,6 +9,8 @@ const environmentSchema = z.object({
   /** Where the API serves, for the commands that use one. */
   HEADRACE_URL: z.url({ protocol: /^https?$/ }).optional(),
   HEADRACE_API_KEY: z.string().min(SHORTEST_KEY).optional(),
+  /** What a 202 is worth: `up` starts Redis and the ingress accordingly. */
+  HEADRACE_DURABILITY: durabilitySchema.default("redis"),
   /** Path of the redis-server or valkey-server that `up` starts; the set-up names it. */
   HEADRACE_REDIS_SERVER: z.string().optional(),
   /** Where `up` looks for one otherwise. */

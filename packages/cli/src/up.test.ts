@@ -28,8 +28,11 @@ class Command {
   out = "";
   err = "";
 
+  /** Arguments such as NAME=value, before any other, are added to its environment. */
   constructor(folder: string, args: readonly string[]) {
-    this.#process = spawn(process.execPath, [PROGRAM, ...args], { cwd: folder, stdio: "pipe" });
+    const program = [process.execPath, PROGRAM, ...args.filter((arg) => !isSetting(arg))];
+    const line = [...args.filter(isSetting), ...program];
+    this.#process = spawn("env", line, { cwd: folder, stdio: "pipe" });
     this.ended = once(this.#process, "close");
     this.#process.stdout?.on("data", (chunk: Buffer) => (this.out += chunk.toString()));
     this.#process.stderr?.on("data", (chunk: Buffer) => (this.err += chunk.toString()));
@@ -55,6 +58,8 @@ class Command {
     this.#process.kill(name);
   }
 }
+
+const isSetting = (arg: string): boolean => /^[A-Z_]+=/.test(arg);
 
 const test = plainTest
   .extend("folder", async ({}, { onCleanup }) => {
@@ -135,6 +140,24 @@ describe("headrace up", { timeout: TEST_MS }, () => {
 
     expect(await second.exitCode()).toBe(0);
     expect(later.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  });
+
+  test("has Redis sync before each answer where that is asked for", async ({ headrace }) => {
+    // The ingress would not start beside a Redis that does not.
+    const up = headrace("HEADRACE_DURABILITY=redis-always", "up", "--once", "--port", "0");
+
+    expect(await up.exitCode()).toBe(0);
+    expect(up.err).toMatch(/completed job_/);
+  });
+
+  test("starts no Redis of its own where a replica is asked for", async ({ headrace }) => {
+    const up = headrace("HEADRACE_DURABILITY=replicated", "up", "--port", "0");
+    const odd = headrace("HEADRACE_DURABILITY=maybe", "up", "--port", "0");
+
+    expect(await up.exitCode()).toBe(1);
+    expect(up.err).toContain("has no replica.\nName one that has: --redis-url");
+    expect(await odd.exitCode()).toBe(2);
+    expect(odd.err).toContain("HEADRACE_DURABILITY");
   });
 
   test("names the port that is taken, and a flag to choose another", async ({ headrace }) => {

@@ -25,7 +25,10 @@ const DETAILS: Readonly<Record<CommandName, string>> = {
   --redis-url <url>    a Redis that runs already, instead of one of its own
   --redis-port <port>  the port of its own Redis (a free one)
   --once               stop after the first job; the exit code tells whether it completed
-  --verbose            show the logs of all parts instead of keeping them in files`,
+  --verbose            show the logs of all parts instead of keeping them in files
+
+HEADRACE_DURABILITY says what an accepted job survives: redis (a crash; a power cut may cost the last
+second), redis-always (a power cut too), replicated (the loss of the Redis that --redis-url names)`,
   submit: `Queue a generation and watch it: tokens go to standard output as they come, all else to
 standard error. "-" reads the prompt from standard input. Ctrl-C leaves the job running.
 

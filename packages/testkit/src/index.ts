@@ -1,2 +1,3 @@
 export { findFreePort, RedisServer } from "./redis-server.ts";
 export { redisTest } from "./redis-test.ts";
+export { SlowLink } from "./slow-link.ts";

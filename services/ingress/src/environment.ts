@@ -1,3 +1,4 @@
+import { durabilitySchema } from "@headrace/contract";
 import { integerVariable, LOG_LEVELS, portVariable } from "@headrace/runtime";
 import { z } from "zod";
 
@@ -21,6 +22,8 @@ export const environmentSchema = z.object({
   /** The one API key callers must present. */
   HEADRACE_API_KEY: z.string().min(SHORTEST_KEY),
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
+  /** What a 202 is worth: that Redis has the job, has synced it, or that a replica has it too. */
+  HEADRACE_DURABILITY: durabilitySchema.default("redis"),
   /** Address to listen on, for both ports. A container sets 0.0.0.0. */
   INGRESS_HOST: z.string().default("127.0.0.1"),
   /** The API's port; 0 lets the system choose. */

@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 
 import { IngressBroker } from "@headrace/broker";
+import type { Durability } from "@headrace/contract";
 import { createReport, Metrics, OperationsServer, portOf, type Log } from "@headrace/runtime";
 
 import { createApp } from "./app.ts";
@@ -28,6 +29,7 @@ export interface IngressConfig {
   readonly port: number;
   readonly operationsPort: number;
   readonly redisUrl: string;
+  readonly durability: Durability;
   readonly apiKey: string;
   readonly bodyLimitBytes: number;
   readonly maxStreams: number;
@@ -67,7 +69,8 @@ export class Ingress {
       services.broker.startSweep((counts) => services.events.sweepPassed(counts));
       const ingress = new Ingress(server, operations, services);
       const { port, operationsPort } = ingress;
-      config.log.info({ host: config.host, port, operationsPort }, "listening");
+      const { host, durability } = config;
+      config.log.info({ host, port, operationsPort, durability }, "listening");
       return ingress;
     } catch (error) {
       await services.readers.stop();
@@ -106,7 +109,8 @@ function createServices(config: IngressConfig): Services {
   const metrics = new Metrics("ingress");
   const readers = new Readers(config.maxStreams, patience);
   metrics.gauge("headrace_open_streams", "Connections held open for a job", () => readers.count);
-  const broker = new IngressBroker({ redisUrl: config.redisUrl, report: createReport(config.log) });
+  const { redisUrl, durability } = config;
+  const broker = new IngressBroker({ redisUrl, durability, report: createReport(config.log) });
   metrics.gauge(
     "headrace_redis_memory_ratio",
     "Redis' memory in use over its maxmemory, 0 without one; submits are refused from 0.7 on",

@@ -12,6 +12,7 @@ await runService(createLog(NAME, "info"), async (signal) => {
     port: environment.INGRESS_PORT,
     operationsPort: environment.INGRESS_OPERATIONS_PORT,
     redisUrl: environment.REDIS_URL,
+    durability: environment.HEADRACE_DURABILITY,
     apiKey: environment.HEADRACE_API_KEY,
     bodyLimitBytes: environment.INGRESS_BODY_LIMIT_BYTES,
     maxStreams: environment.INGRESS_MAX_STREAMS,

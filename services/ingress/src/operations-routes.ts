@@ -37,6 +37,7 @@ export async function assertReady({ broker, readers }: Services): Promise<void> 
   if (readers.isStopping) throw new PlatformError("queue_unavailable", "this server is stopping");
   try {
     await broker.assertReady(READY_MS);
+    await broker.assertConfirmable();
   } catch (error) {
     if (error instanceof PlatformError) throw error;
     throw new PlatformError("queue_unavailable", "Redis does not answer", { cause: error });

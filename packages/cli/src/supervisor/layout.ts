@@ -1,6 +1,7 @@
 import type { UpOptions } from "../command-line.ts";
 import type { DataDirectory } from "../data-directory.ts";
 import type { Environment } from "../environment.ts";
+import { CommandFailure } from "../failure.ts";
 import { assertAvailable, findFreePorts, LOCAL, toUrl } from "./address.ts";
 import type { PartPlan } from "./part.ts";
 import { planRedis } from "./redis.ts";
@@ -47,6 +48,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
   await assertAvailable(up.host, port);
   const url = toUrl(up.host, port);
 
+  assertReplica(options);
   const ownRedis =
     up["redis-url"] === undefined
       ? planRedis(directory, environment, up["redis-port"] ?? redisPort)
@@ -62,7 +64,8 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     ...(ownEngine === null ? [] : [`${engineUrl}/metrics`]),
     ...workerPorts.map((peer) => `${toUrl(LOCAL, peer)}/metrics`),
   ];
-  const ingress = planIngress({ host: up.host, port, redisUrl, apiKey, metricsPeers });
+  const durability = environment.HEADRACE_DURABILITY;
+  const ingress = planIngress({ host: up.host, port, redisUrl, apiKey, durability, metricsPeers });
   return {
     url,
     redis: ownRedis === null ? [] : [{ plan: ownRedis.plan, where: `${LOCAL}:${ownRedis.port}` }],
@@ -70,4 +73,12 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     workers,
     ingress: [{ plan: ingress, where: url }],
   };
+}
+
+/** A Redis of our own is one process on one machine: there is no other to have what it loses. */
+function assertReplica({ up, environment }: LayoutOptions): void {
+  if (environment.HEADRACE_DURABILITY !== "replicated" || up["redis-url"] !== undefined) return;
+  throw new CommandFailure(
+    "HEADRACE_DURABILITY is replicated, and the Redis that would be started here has no replica.\nName one that has: --redis-url redis://host:6379",
+  );
 }

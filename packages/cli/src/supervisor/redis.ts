@@ -39,6 +39,7 @@ export function planRedis(
     bind: "127.0.0.1",
     dir: JSON.stringify(directory.redisPath),
     appendonly: "yes",
+    appendfsync: environment.HEADRACE_DURABILITY === "redis-always" ? "always" : "everysec",
     // The append-only file holds everything; a snapshot would only double the writes.
     save: '""',
     "maxmemory-policy": "noeviction",

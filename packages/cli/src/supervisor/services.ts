@@ -1,3 +1,5 @@
+import type { Durability } from "@headrace/contract";
+
 import { LOCAL, toUrl } from "./address.ts";
 import { nodeProgram, servicePath } from "./child.ts";
 import type { PartPlan } from "./part.ts";
@@ -47,6 +49,7 @@ export interface IngressPlace {
   readonly port: number;
   readonly redisUrl: string;
   readonly apiKey: string;
+  readonly durability: Durability;
   /** URLs of the other processes' metrics. */
   readonly metricsPeers: readonly string[];
 }
@@ -57,6 +60,7 @@ export function planIngress(place: IngressPlace): PartPlan {
     name: "ingress",
     program: nodeProgram(servicePath("ingress"), [], {
       HEADRACE_API_KEY: place.apiKey,
+      HEADRACE_DURABILITY: place.durability,
       REDIS_URL: place.redisUrl,
       INGRESS_HOST: place.host,
       INGRESS_PORT: String(place.port),

@@ -14,6 +14,7 @@ export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
     port: 0,
     operationsPort: 0,
     redisUrl,
+    durability: "redis",
     apiKey: API_KEY,
     bodyLimitBytes: 600_000,
     maxStreams: 100,

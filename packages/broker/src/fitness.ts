@@ -1,0 +1,75 @@
+import { PlatformError } from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { z } from "zod";
+
+import { readInfo } from "./redis-info.ts";
+import type { Report } from "./redis.ts";
+
+/** Sharded publish and subscribe, and `XTRIM MINID` in its present form, came with 7.0. */
+const OLDEST_MAJOR = 7;
+
+/**
+ * Refuse a Redis that would lose jobs silently: one that evicts keys, or is older than 7.0.
+ *
+ * @throws PlatformError `queue_unavailable` naming what was found and what is needed
+ */
+export async function assertFit(redis: Redis): Promise<void> {
+  const info = await readInfo(redis);
+  const version = versionOf(info);
+  if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
+    throw unfit(`Redis is ${version}; Headrace needs ${OLDEST_MAJOR}.0 or later, or any Valkey`);
+  }
+  const policy = info.get("maxmemory_policy");
+  if (policy !== "noeviction") {
+    throw unfit(
+      `Redis evicts keys (maxmemory-policy ${policy}) and would lose accepted jobs: set it to noeviction`,
+    );
+  }
+}
+
+/** The server's version: Valkey's own where it is one. */
+function versionOf(info: ReadonlyMap<string, string>): string {
+  return info.get("valkey_version") ?? info.get("redis_version") ?? "unknown";
+}
+
+/**
+ * Refuse a Redis that does not do what the durability level promises, as far as it tells.
+ *
+ * @throws PlatformError `queue_unavailable` naming what was found and what is needed
+ */
+export async function assertAlwaysSynced(redis: Redis, report: Report): Promise<void> {
+  const info = await readInfo(redis, "persistence");
+  if (info.get("aof_enabled") !== "1") {
+    throw unfit("HEADRACE_DURABILITY is redis-always, but Redis has no append-only file");
+  }
+  const policy = await findSyncPolicy(redis);
+  if (policy === null) {
+    report(new Error("Redis does not tell its appendfsync policy: see that it is always"));
+  } else if (policy !== "always") {
+    throw unfit(`HEADRACE_DURABILITY is redis-always, but Redis has appendfsync ${policy}`);
+  }
+}
+
+/** Read when Redis syncs its append-only file. @returns null where that may not be read */
+async function findSyncPolicy(redis: Redis): Promise<string | null> {
+  try {
+    const reply = await redis.call("CONFIG", "GET", "appendfsync");
+    return z.array(z.string()).parse(reply)[1] ?? null;
+  } catch (error) {
+    // Managed Redis has no CONFIG, and users may be denied it.
+    if (error instanceof Error && error.name === "ReplyError") return null;
+    throw error;
+  }
+}
+
+/** Refuse a Redis that has no replica just now. @throws PlatformError `queue_unavailable` */
+export async function assertReplicated(redis: Redis): Promise<void> {
+  const info = await readInfo(redis, "replication");
+  if (Number(info.get("connected_slaves") ?? 0) < 1) {
+    throw unfit("HEADRACE_DURABILITY is replicated, but no replica is connected to Redis");
+  }
+}
+
+function unfit(message: string): PlatformError {
+  return new PlatformError("queue_unavailable", message);
+}
