@@ -28,7 +28,7 @@ export async function assertFit(redis: Redis): Promise<void> {
 }
 
 /** The server's version: Valkey's own where it is one. */
-function versionOf(info: ReadonlyMap<string, string>): string {
+export function versionOf(info: ReadonlyMap<string, string>): string {
   return info.get("valkey_version") ?? info.get("redis_version") ?? "unknown";
 }
 
@@ -51,7 +51,7 @@ export async function assertAlwaysSynced(redis: Redis, report: Report): Promise<
 }
 
 /** Read when Redis syncs its append-only file. @returns null where that may not be read */
-async function findSyncPolicy(redis: Redis): Promise<string | null> {
+export async function findSyncPolicy(redis: Redis): Promise<string | null> {
   try {
     const reply = await redis.call("CONFIG", "GET", "appendfsync");
     return z.array(z.string()).parse(reply)[1] ?? null;

@@ -3,6 +3,7 @@ export type { AttemptHistory, PastAttempt } from "./attempt-history.ts";
 export { IngressBroker, type IngressBrokerOptions } from "./ingress-broker.ts";
 export type { Follower, Reader } from "./follower.ts";
 export type { JobQuery } from "./job-list.ts";
+export type { Inspection, ModelInspection, RedisInspection } from "./inspection.ts";
 export type { JobRecord } from "./job-record.ts";
 export type { KnownModel } from "./model-registry.ts";
 export type { Standing } from "./standing.ts";
@@ -13,5 +14,6 @@ export { isTerminalEntry, type LogEntry, type LogEntryType } from "./token-log.t
 // for a worker
 export type { Attempt } from "./claim.ts";
 export { WorkerBroker, type Ending, type WorkerBrokerOptions } from "./worker-broker.ts";
+export type { EngineState, WorkerStatus } from "./worker-presence.ts";
 export type { Slots } from "./intake.ts";
 export type { LogItem, LossReason, Source } from "./token-writer.ts";

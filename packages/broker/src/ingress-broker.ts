@@ -14,6 +14,7 @@ import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
 import { assertAlwaysSynced, assertFit, assertReplicated } from "./fitness.ts";
 import type { Follower, Reader } from "./follower.ts";
 import { Inbox } from "./inbox.ts";
+import { inspect, type Inspection } from "./inspection.ts";
 import { JobQueues } from "./job-queue.ts";
 import { listJobs, type JobQuery } from "./job-list.ts";
 import { findRecords, type JobRecord } from "./job-record.ts";
@@ -113,6 +114,11 @@ export class IngressBroker {
   async sweepNow(): Promise<SweepCounts> {
     await this.#unwanted.cancelAll();
     return guard(this.#sweep.run());
+  }
+
+  /** Look at all that can go wrong with jobs, workers and Redis. Changes nothing. */
+  async inspect(): Promise<Inspection> {
+    return guard(inspect(this.#redis, this.#models));
   }
 
   /** Ask Redis for a sign of life. @throws PlatformError `queue_unavailable` within a second */

@@ -18,6 +18,7 @@ import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
  * | `hr:{<code>}:versions` | model | zset | accept, sweep | versions that jobs wait for | for ever | sweep |
  * | `hr:{<code>}:flow` | model | hash | claim | 7 fields | 70 s | next claim |
  * | `hr:{<code>}:workers` | model | zset | worker, every 5 s | live workers, dead ones trimmed | for ever | worker |
+ * | `hr:{<code>}:worker:<worker>` | model | string | worker, every 5 s | one per worker | 15 s | worker |
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
  * | `hr:{<code>}:mark` | model | string | ingress, `replicated` level | one | 60 s | next submit |
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
@@ -42,6 +43,7 @@ export const keys = {
   versions: (code: ModelCode): string => `hr:{${code}}:versions`,
   flow: (code: ModelCode): string => `hr:{${code}}:flow`,
   workers: (code: ModelCode): string => `hr:{${code}}:workers`,
+  worker: (code: ModelCode, worker: string): string => `hr:{${code}}:worker:${worker}`,
   lease: (code: ModelCode, ingress: string): string => `hr:{${code}}:lease:${ingress}`,
   mark: (code: ModelCode): string => `hr:{${code}}:mark`,
   sweep: (code: ModelCode): string => `hr:{${code}}:sweep`,

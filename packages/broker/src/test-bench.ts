@@ -13,7 +13,8 @@ import type { LogItem, LossReason, Source } from "./token-writer.ts";
 import { WorkerBroker } from "./worker-broker.ts";
 
 const READY_MS = 5_000;
-const MODEL = "tests/model:8b";
+/** The model that every worker under test serves. */
+export const MODEL = "tests/model:8b";
 
 /** A worker of the test's own: takes attempts as they come, and does with them what it is told. */
 export class TestWorker {
@@ -41,6 +42,7 @@ export class TestWorker {
       {
         redisUrl,
         name: "test",
+        engine: () => ({ kind: "test", version: "1", silentMs: 0, error: null }),
         modelNames: [MODEL],
         model: { version, maxModelLength: 4_096 },
         report,

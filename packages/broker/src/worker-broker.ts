@@ -14,6 +14,7 @@ import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
 import { connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
 import { TokenWriter, type LogItem, type LossReason, type Source } from "./token-writer.ts";
+import { WorkerPresence, type EngineState, type Holder } from "./worker-presence.ts";
 
 /** What the scripts' codes say of an attempt. */
 const LOSSES = { 1: null, 0: null, "-1": "fenced", "-2": "gap", "-3": "gone" } as const;
@@ -21,9 +22,6 @@ const LOSSES = { 1: null, 0: null, "-1": "fenced", "-2": "gap", "-3": "gone" } a
 const finish = script("finish", z.literal([1, 0, -1, -2, -3]));
 const release = script("release", z.literal([1, -1, -3]));
 
-/** A worker that has not been seen for this long counts as gone. */
-const PRESENCE_MS = 15_000;
-const PRESENCE_RENEW_MS = 5_000;
 /** How long a starting worker waits for Redis before it gives up and lets itself be restarted. */
 const READY_MS = 30_000;
 /** It is written into the entry of each job that the worker takes. */
@@ -37,6 +35,8 @@ export interface WorkerBrokerOptions {
   /** The engine's model: its name first, then its aliases. */
   readonly modelNames: readonly string[];
   readonly model: ModelRegistration;
+  /** Says how the worker finds its engine: asked every 5 s, for those who run Headrace. */
+  readonly engine: () => EngineState;
   /** Receives failures that no call can report, such as a lost connection. */
   readonly report: Report;
 }
@@ -54,23 +54,21 @@ export class WorkerBroker {
   readonly #redis: Redis;
   readonly #subscriber: Redis;
   readonly #code: ModelCode;
-  readonly #worker: string;
   readonly #writer: TokenWriter;
   readonly #intake: Intake;
   readonly #memory: MemoryWatch;
   readonly #insistence: Insistence;
   readonly #patience = new AbortController();
-  readonly #presence: NodeJS.Timeout;
+  readonly #presence: WorkerPresence;
 
   private constructor(
     connections: { readonly redis: Redis; readonly subscriber: Redis },
-    holder: { readonly code: ModelCode; readonly version: string; readonly worker: string },
-    wiring: { readonly slots: Slots; readonly report: Report },
+    holder: Holder,
+    wiring: { readonly slots: Slots; readonly engine: () => EngineState; readonly report: Report },
   ) {
     this.#redis = connections.redis;
     this.#subscriber = connections.subscriber;
     this.#code = holder.code;
-    this.#worker = holder.worker;
     const { slots, report } = wiring;
     this.#insistence = {
       redis: this.#redis,
@@ -88,9 +86,7 @@ export class WorkerBroker {
       },
       insistence: this.#insistence,
     });
-    this.#presence = setInterval(() => {
-      this.#announce().catch(wiring.report);
-    }, PRESENCE_RENEW_MS);
+    this.#presence = new WorkerPresence(this.#redis, holder, wiring);
   }
 
   /**
@@ -121,8 +117,9 @@ export class WorkerBroker {
         if (kind === "cancel" && job !== undefined) onCancel(job);
       });
       await connections.subscriber.ssubscribe(keys.inbox(code, holder.worker));
-      const broker = new WorkerBroker(connections, holder, { slots, report });
-      await broker.#announce();
+      const { engine } = options;
+      const broker = new WorkerBroker(connections, holder, { slots, engine, report });
+      await broker.#presence.announce();
       return broker;
     } catch (error) {
       for (const redis of Object.values(connections)) redis.disconnect();
@@ -195,11 +192,10 @@ export class WorkerBroker {
 
   /** Leave: nothing is renewed, written or insisted on. Attempts still open are taken up by others. */
   async close(): Promise<void> {
-    clearInterval(this.#presence);
     this.#memory.close();
     this.#patience.abort();
     this.#writer.shutdown();
-    await Promise.all([this.#leave(), this.#intake.close()]);
+    await Promise.all([this.#presence.leave(), this.#intake.close()]);
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
   }
 
@@ -222,20 +218,6 @@ export class WorkerBroker {
     // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
     if (code === 1) await this.#intake.handBack(attempt);
     else await this.#intake.acknowledge(attempt);
-  }
-
-  /** Give up the place among the workers; it runs out by itself where nobody can be told. */
-  async #leave(): Promise<void> {
-    if (this.#redis.status !== "ready") return;
-    await this.#redis.zrem(keys.workers(this.#code), this.#worker).catch(() => {});
-  }
-
-  async #announce(): Promise<void> {
-    const [seconds] = await this.#redis.time();
-    const nowMs = Number(seconds) * 1_000;
-    const workers = keys.workers(this.#code);
-    await this.#redis.zadd(workers, nowMs + PRESENCE_MS, this.#worker);
-    await this.#redis.zremrangebyscore(workers, "-inf", nowMs - PRESENCE_MS);
   }
 }
 

@@ -100,6 +100,7 @@ const schemas = {
     positionals: z.tuple([jobId], "expected one job id"),
     detach: z.boolean().default(false),
   }),
+  doctor: z.strictObject({ ...connection, ...json }),
 };
 
 export type CommandName = keyof typeof schemas;
@@ -108,6 +109,7 @@ export type SubmitOptions = z.infer<typeof schemas.submit>;
 export type WatchOptions = z.infer<typeof schemas.watch>;
 export type GetOptions = z.infer<typeof schemas.get>;
 export type CancelOptions = z.infer<typeof schemas.cancel>;
+export type DoctorOptions = z.infer<typeof schemas.doctor>;
 export type RetryOptions = z.infer<typeof schemas.retry>;
 
 /** What a command line asks for. */
@@ -119,7 +121,8 @@ export type Command =
   | { readonly name: "watch"; readonly options: WatchOptions }
   | { readonly name: "get"; readonly options: GetOptions }
   | { readonly name: "cancel"; readonly options: CancelOptions }
-  | { readonly name: "retry"; readonly options: RetryOptions };
+  | { readonly name: "retry"; readonly options: RetryOptions }
+  | { readonly name: "doctor"; readonly options: DoctorOptions };
 
 /** Understand a command line. @throws UsageError */
 export function readCommandLine(argv: readonly string[]): Command {
@@ -144,6 +147,8 @@ export function readCommandLine(argv: readonly string[]): Command {
       return { name, options: readOptions(name, schemas.cancel, rest) };
     case "retry":
       return { name, options: readOptions(name, schemas.retry, rest) };
+    case "doctor":
+      return { name, options: readOptions(name, schemas.doctor, rest) };
   }
 }
 

@@ -6,6 +6,7 @@ import { z } from "zod";
 
 import { readCommandLine, UsageError, type Command } from "./command-line.ts";
 import { connect, flagsFor, type ConnectionOptions } from "./connection.ts";
+import { doctor } from "./doctor.ts";
 import { readOwnEnvironment } from "./environment.ts";
 import { CommandFailure, describeApiError } from "./failure.ts";
 import {
@@ -55,6 +56,8 @@ async function execute(command: Command, terminal: Terminal): Promise<number> {
       return withJobs(command.options, terminal, (context) => getJob(command.options, context));
     case "cancel":
       return withJobs(command.options, terminal, (context) => cancelJob(command.options, context));
+    case "doctor":
+      return doctor(command.options, readOwnEnvironment(), terminal);
     case "retry":
       return withJobs(command.options, terminal, (context) => retryJob(command.options, context));
   }

@@ -135,6 +135,9 @@ describe("headrace up", { timeout: TEST_MS }, () => {
     const get = headrace("get", id, "--json");
     await get.ended;
     expect(JSON.parse(get.out)).toMatchObject({ id, status: "completed" });
+    const doctor = headrace("doctor");
+    expect(await doctor.exitCode()).toBe(0);
+    expect(doctor.out).toContain("All is well.");
     const later = readRun(folder).children;
     second.signal("SIGINT");
 
@@ -210,6 +213,13 @@ describe("headrace", { timeout: TEST_MS }, () => {
 
     expect(await submit.exitCode()).toBe(2);
     expect(submit.err).toBe('✗ expected one prompt\nusage: headrace submit [flags] "prompt" | -\n');
+  });
+
+  test("finds nobody to ask where nothing runs", async ({ headrace }) => {
+    const doctor = headrace("doctor", "--url", "http://127.0.0.1:1");
+
+    expect(await doctor.exitCode()).toBe(1);
+    expect(doctor.err).toContain("Nobody answers at http://127.0.0.1:1.\nIs an ingress running?");
   });
 
   test("says what to do where there is no key", async ({ headrace }) => {

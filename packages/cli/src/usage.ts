@@ -7,6 +7,7 @@ const LINES: Readonly<Record<CommandName, string>> = {
   watch: "headrace watch [flags] <job id>",
   get: "headrace get [--timeline] [--json] [flags] <job id>",
   cancel: "headrace cancel [--json] [flags] <job id>",
+  doctor: "headrace doctor [--json] [flags]",
   retry: "headrace retry [--detach] [--json] [flags] <job id>",
 };
 
@@ -52,6 +53,14 @@ ${CONNECTION}`,
 
   --json               the job as the API gives it
 ${CONNECTION}`,
+  doctor: `Look for what is wrong, and say how to mend it: Redis' policy, persistence and memory, clocks,
+stuck jobs, what queue and ledger disagree about, workers and engines. Changes nothing. The exit
+code is 0 when all is well.
+
+  --json               the findings as the ingress gives them
+  --url <url>          the operations port of an ingress (HEADRACE_URL, else what \`up\` runs, else
+                       http://127.0.0.1:9090)
+  --data-dir <folder>  where \`up\` notes what it runs (.data)`,
   retry: `Run a failed, expired or cancelled job again, as a new job, and watch it as \`submit\` does. The
 old one stays as it ended.
 

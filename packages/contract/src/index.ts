@@ -1,4 +1,5 @@
 export * from "./cursor.ts";
+export * from "./diagnosis.ts";
 export * from "./durability.ts";
 export * from "./end.ts";
 export * from "./error.ts";

@@ -10,6 +10,10 @@ const operationsTest = test.extend("served", async ({}, { onCleanup }) => {
     host: "127.0.0.1",
     port: 0,
     metrics,
+    pages: {
+      "/own": () => Promise.resolve({ it: "works" }),
+      "/failing": () => Promise.reject(new Error("not now")),
+    },
     assertReady: async () => {
       await Promise.resolve();
       if (!state.isReady) throw new Error("waiting for the engine");
@@ -44,8 +48,13 @@ describe("OperationsServer", () => {
     expect((await served.get("/healthz")).status).toBe(200);
   });
 
-  operationsTest("knows no other page", async ({ served }) => {
-    expect((await served.get("/")).status).toBe(404);
+  operationsTest("knows no other page but the process' own", async ({ served }) => {
+    expect(JSON.parse((await served.get("/own")).text)).toEqual({ it: "works" });
+    expect((await served.get("/failing")).status).toBe(503);
+    expect(await served.get("/constructor")).toEqual({
+      status: 404,
+      text: "there is /metrics, /healthz, /readyz, /own, /failing\n",
+    });
   });
 
   operationsTest("refuses a port that is taken", async ({ served }) => {

@@ -11,9 +11,11 @@ export interface OperationsServerOptions {
   readonly metrics: Metrics;
   /** Whether the process can do its work now; what it throws says why not. */
   readonly assertReady: () => Promise<void>;
+  /** Further pages by their paths: each answers with JSON. */
+  readonly pages?: Readonly<Record<string, () => Promise<object>>>;
 }
 
-/** The port for those who run the process: `/metrics`, `/healthz`, `/readyz`. */
+/** The port for those who run the process: `/metrics`, `/healthz`, `/readyz`, and its own pages. */
 export class OperationsServer {
   readonly #server: Server;
 
@@ -58,9 +60,11 @@ export function portOf(server: Server): number {
 async function answer(
   url: string,
   response: ServerResponse,
-  { metrics, assertReady }: OperationsServerOptions,
+  { metrics, assertReady, pages = {} }: OperationsServerOptions,
 ): Promise<void> {
   try {
+    const page = Object.hasOwn(pages, url) ? pages[url] : undefined;
+    if (page !== undefined) return sendJson(response, await page());
     switch (url) {
       case "/healthz":
         return send(response, 200, "ok\n");
@@ -70,11 +74,18 @@ async function answer(
       case "/metrics":
         return send(response, 200, await metrics.text());
       default:
-        return send(response, 404, "there is /metrics, /healthz and /readyz\n");
+        return send(response, 404, `there is ${[...PAGES, ...Object.keys(pages)].join(", ")}\n`);
     }
   } catch (error) {
     send(response, 503, `${error instanceof Error ? error.message : String(error)}\n`);
   }
+}
+
+const PAGES = ["/metrics", "/healthz", "/readyz"];
+
+function sendJson(response: ServerResponse, body: object): void {
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(JSON.stringify(body));
 }
 
 function send(response: ServerResponse, status: number, text: string): void {

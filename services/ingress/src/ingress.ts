@@ -6,13 +6,14 @@ import { createReport, Metrics, OperationsServer, portOf, type Log } from "@head
 
 import { createApp } from "./app.ts";
 import { Authentication } from "./authentication.ts";
+import { diagnose } from "./diagnosis/diagnose.ts";
 import { Events } from "./events.ts";
 import type { Route } from "./exchange.ts";
 import { generationRoutes } from "./generation-routes.ts";
 import { listen, namePort, stopAccepting } from "./http-server.ts";
 import { jobRoutes } from "./job-routes.ts";
 import { modelRoutes } from "./model-routes.ts";
-import { assertReady, operationsRoutes } from "./operations-routes.ts";
+import { assertReady, DIAGNOSIS_PATH, operationsRoutes } from "./operations-routes.ts";
 import { allOperations, describeApi } from "./reference/document.ts";
 import { referenceRoutes } from "./reference-routes.ts";
 import { PATIENCE, Readers, type Patience } from "./readers.ts";
@@ -123,6 +124,7 @@ function createServices(config: IngressConfig): Services {
     metrics,
     patience,
     bodyLimitBytes: config.bodyLimitBytes,
+    durability,
   };
 }
 
@@ -154,6 +156,7 @@ function openOperations(config: IngressConfig, services: Services): Promise<Oper
       port,
       metrics: services.metrics,
       assertReady: () => assertReady(services),
+      pages: { [DIAGNOSIS_PATH]: () => diagnose(services.broker, services.durability) },
     }),
   );
 }

@@ -1,9 +1,13 @@
 import { PlatformError } from "@headrace/contract";
 
 import { sendJson, sendText } from "./answer.ts";
+import { diagnose } from "./diagnosis/diagnose.ts";
 import type { Exchange, Route } from "./exchange.ts";
 import { mergedMetrics } from "./metrics-page.ts";
 import type { Services } from "./services.ts";
+
+/** Where the diagnosis is: on the operations port, and beside the API where that serves metrics. */
+export const DIAGNOSIS_PATH = "/internal/diagnosis";
 
 /** How long `/readyz` gives Redis to answer, ms: probes wait a second or two. */
 const READY_MS = 1_000;
@@ -23,9 +27,14 @@ export function operationsRoutes(services: Services, metricsPeers: readonly stri
     },
   ];
   if (metricsPeers.length === 0) return routes;
-  const GET = (exchange: Exchange): Promise<void> =>
+  const metrics = (exchange: Exchange): Promise<void> =>
     answerMetrics(services, exchange, metricsPeers);
-  return [...routes, { path: "/metrics", isOpen: true, methods: { GET } }];
+  const diagnosis = (exchange: Exchange): Promise<void> => answerDiagnosis(services, exchange);
+  return [
+    ...routes,
+    { path: "/metrics", isOpen: true, methods: { GET: metrics } },
+    { path: DIAGNOSIS_PATH, isOpen: true, methods: { GET: diagnosis } },
+  ];
 }
 
 /**
@@ -59,13 +68,22 @@ async function answerMetrics(
   exchange: Exchange,
   peers: readonly string[],
 ): Promise<void> {
-  if (!isLocal(exchange)) {
-    throw new PlatformError("route_not_found", "there is no such path; see /docs");
-  }
+  assertLocal(exchange);
   sendText(exchange, 200, {
     text: await mergedMetrics(await metrics.text(), peers),
     headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
   });
+}
+
+async function answerDiagnosis(services: Services, exchange: Exchange): Promise<void> {
+  assertLocal(exchange);
+  sendJson(exchange, 200, { body: await diagnose(services.broker, services.durability) });
+}
+
+/** To others there is no such page. */
+function assertLocal(exchange: Exchange): void {
+  if (isLocal(exchange)) return;
+  throw new PlatformError("route_not_found", "there is no such path; see /docs");
 }
 
 const LOOPBACK = /^(::ffff:)?127\.|^::1$/;

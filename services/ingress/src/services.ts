@@ -1,4 +1,5 @@
 import type { IngressBroker } from "@headrace/broker";
+import type { Durability } from "@headrace/contract";
 import type { Metrics } from "@headrace/runtime";
 
 import type { Events } from "./events.ts";
@@ -12,4 +13,5 @@ export interface Services {
   readonly metrics: Metrics;
   readonly patience: Patience;
   readonly bodyLimitBytes: number;
+  readonly durability: Durability;
 }

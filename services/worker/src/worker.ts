@@ -7,18 +7,27 @@ import { createReport, processName, type Log, type Metrics } from "@headrace/run
 
 import { AttemptRun } from "./attempt-run.ts";
 import type { WorkerConfig } from "./config.ts";
+import { EngineHealth } from "./engine-health.ts";
 import { WorkerEvents } from "./events.ts";
 import { SlotBoard } from "./slot-board.ts";
 import { AttemptLost, Draining, judge, type Verdict } from "./verdict.ts";
 
 /** How often the engine is asked how full it is. */
 const LOOK_MS = 500;
+/** How often an engine that does not tell how full it is is asked for a sign of life. */
+const PAGES_LOOK_MS = 5_000;
 /** How often an engine that is not up yet is tried. */
 const PROBE_MS = 1_000;
 /** How often a drain looks whether the slots are empty. */
 const DRAIN_LOOK_MS = 20;
 /** How long handing back may take: with Redis away it cannot be done, and the locks run out. */
 const HAND_BACK_MS = 2_000;
+
+/** What watches the engine, and until when. */
+interface Watch {
+  readonly health: EngineHealth;
+  readonly signal: AbortSignal;
+}
 
 /** Keeps one engine full: takes jobs from its model's queue while it has room, and runs them. */
 export class Worker {
@@ -73,9 +82,14 @@ export class Worker {
     try {
       const traits = await this.#awaitEngine(signal);
       if (traits === null) return;
-      const broker = await this.#open(traits);
+      const health = new EngineHealth(traits);
+      const broker = await this.#open(traits, health);
       const over = new AbortController();
-      const looking = this.#watchLoad(traits, AbortSignal.any([signal, over.signal]));
+      const until = AbortSignal.any([signal, over.signal]);
+      const looking = Promise.all([
+        this.#watchLoad(traits, { health, signal: until }),
+        traits.hasMetrics ? null : this.#watchPages({ health, signal: until }),
+      ]);
       try {
         await broker.run(signal);
         await this.#drain();
@@ -104,11 +118,12 @@ export class Worker {
     return null;
   }
 
-  async #open(traits: EngineTraits): Promise<WorkerBroker> {
+  async #open(traits: EngineTraits, health: EngineHealth): Promise<WorkerBroker> {
     const broker = await WorkerBroker.open(
       {
         redisUrl: this.#config.REDIS_URL,
         name: processName(),
+        engine: () => health.state,
         modelNames: traits.models.map(({ id }) => id),
         model: {
           version: this.#config.WORKER_MODEL_VERSION,
@@ -134,17 +149,34 @@ export class Worker {
     return broker;
   }
 
-  async #watchLoad(traits: EngineTraits, signal: AbortSignal): Promise<void> {
+  async #watchLoad(traits: EngineTraits, { health, signal }: Watch): Promise<void> {
     while (!signal.aborted) {
       await delay(LOOK_MS, undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
       try {
         const inFlight = this.#board.inFlight;
         const load = traits.hasMetrics ? await this.#engine.load(signal) : null;
+        if (traits.hasMetrics) health.answered();
         this.#window.onLoad(load, inFlight, performance.now());
         this.#board.check();
       } catch (error) {
-        if (!signal.aborted) this.#report(toError(error));
+        if (signal.aborted) return;
+        health.failed(error);
+        this.#report(toError(error));
+      }
+    }
+  }
+
+  /** An engine without gauges is asked for its models, to see whether it still answers. */
+  async #watchPages({ health, signal }: Watch): Promise<void> {
+    while (!signal.aborted) {
+      await delay(PAGES_LOOK_MS, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        await this.#engine.probe(signal);
+        health.answered();
+      } catch (error) {
+        health.failed(error);
       }
     }
   }

@@ -1,7 +1,7 @@
 import { ENGINE_OPERATIONS } from "./engine-operations.ts";
 import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
-import { METRICS_OPERATION, PROCESS_OPERATIONS } from "./process-operations.ts";
+import { LOCAL_OPERATIONS, PROCESS_OPERATIONS } from "./process-operations.ts";
 import { componentSchemas } from "./schemas.ts";
 
 interface Content {
@@ -47,8 +47,8 @@ export interface OpenApiDocument {
 
 /** Every operation of the API, in the order the reference shows them. */
 export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }): Operation[] {
-  const metrics = hasMetrics ? [METRICS_OPERATION] : [];
-  return [...JOB_OPERATIONS, ...ENGINE_OPERATIONS, ...PROCESS_OPERATIONS, ...metrics];
+  const local = hasMetrics ? LOCAL_OPERATIONS : [];
+  return [...JOB_OPERATIONS, ...ENGINE_OPERATIONS, ...PROCESS_OPERATIONS, ...local];
 }
 
 /**

@@ -47,17 +47,29 @@ export const PROCESS_OPERATIONS: readonly Operation[] = [
   },
 ];
 
-/** Served when the process was told of others' metrics. */
-export const METRICS_OPERATION: Operation = {
-  id: "readMetrics",
-  method: "GET",
-  path: "/metrics",
-  tag: "Operations",
-  summary: "Read all processes' metrics",
-  description: "Prometheus' text format; to callers on the same machine only.",
-  replies: {
-    200: { description: "The page.", type: "text/plain" },
-    404: { description: "The caller is not on this machine.", schema: "Error" },
+const NOT_LOCAL = { description: "The caller is not on this machine.", schema: "Error" } as const;
+
+/** Served when the process was told of others' metrics: it is part of a whole on one machine. */
+export const LOCAL_OPERATIONS: readonly Operation[] = [
+  {
+    id: "readMetrics",
+    method: "GET",
+    path: "/metrics",
+    tag: "Operations",
+    summary: "Read all processes' metrics",
+    description: "Prometheus' text format; to callers on the same machine only.",
+    replies: { 200: { description: "The page.", type: "text/plain" }, 404: NOT_LOCAL },
+    isOpen: true,
   },
-  isOpen: true,
-};
+  {
+    id: "readDiagnosis",
+    method: "GET",
+    path: "/internal/diagnosis",
+    tag: "Operations",
+    summary: "Read what is wrong, and how to mend it",
+    description:
+      "What `headrace doctor` shows. To callers on the same machine only; every ingress serves it on its operations port.",
+    replies: { 200: { description: "All findings.", schema: "Diagnosis" }, 404: NOT_LOCAL },
+    isOpen: true,
+  },
+];

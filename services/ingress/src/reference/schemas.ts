@@ -1,6 +1,7 @@
 import {
   chatRequestSchema,
   completionRequestSchema,
+  diagnosisSchema,
   embeddingRequestSchema,
   errorBodySchema,
   jobDeletedSchema,
@@ -50,6 +51,7 @@ const SCHEMAS = {
   Model: modelSchema,
   ModelList: modelListSchema,
   Status: z.object({ status: z.string() }),
+  Diagnosis: diagnosisSchema,
   ErrorBody: errorBodySchema,
   Error: z.object({ error: errorBodySchema }),
 } as const satisfies Record<string, z.ZodType>;

@@ -1,4 +1,10 @@
-import { WorkerBroker, type Attempt, type LogItem, type LossReason } from "@headrace/broker";
+import {
+  WorkerBroker,
+  type Attempt,
+  type EngineState,
+  type LogItem,
+  type LossReason,
+} from "@headrace/broker";
 import type { ErrorBody, Usage } from "@headrace/contract";
 
 export const MODEL = "acme/test-model";
@@ -25,6 +31,7 @@ export class SimulatedWorker {
       {
         redisUrl,
         name: "simulated",
+        engine: () => intake.engine,
         modelNames: [MODEL],
         model: { version: "v1", maxModelLength: 4_096 },
         report: () => {},
@@ -105,6 +112,8 @@ export class SimulatedRun {
 /** Slots that are free when the test asks for a job. */
 class TestIntake {
   readonly runs = new Map<string, SimulatedRun>();
+  /** How the worker says it finds its engine. */
+  engine: EngineState = { kind: "vllm", version: "0.19.0", silentMs: 0, error: null };
   readonly #asked: PromiseWithResolvers<Attempt>[] = [];
   #onAsk: () => void = () => {};
 

@@ -1,0 +1,20 @@
+import type { Redis } from "ioredis";
+
+/** How this process' clock stands to Redis'. */
+export interface ClockOffset {
+  readonly redisNowMs: number;
+  /** Redis' clock less the process' own, ms. */
+  readonly offsetMs: number;
+  /** How wrong that may be: half of what asking took, ms. */
+  readonly errorMs: number;
+}
+
+/** Ask Redis for the time. */
+export async function readClockOffset(redis: Redis): Promise<ClockOffset> {
+  const askedAt = performance.now();
+  const ownNowMs = Date.now();
+  const [seconds, microseconds] = await redis.time();
+  const errorMs = (performance.now() - askedAt) / 2;
+  const redisNowMs = Number(seconds) * 1_000 + Number(microseconds) / 1_000;
+  return { redisNowMs, offsetMs: redisNowMs - ownNowMs - errorMs, errorMs };
+}

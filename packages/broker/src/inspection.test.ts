@@ -1,0 +1,126 @@
+import { modelCodeOf, type JobId } from "@headrace/contract";
+import { describe, expect } from "vitest";
+
+import type { ModelInspection } from "./inspection.ts";
+import type { IngressBroker } from "./ingress-broker.ts";
+import { keys } from "./keys.ts";
+import { brokerTest, MODEL } from "./test-bench.ts";
+
+/** A job that is queued and that no worker will have, long accepted. */
+const test = brokerTest.extend(
+  "oldJob",
+  async ({ startWorker, submit, redis }) =>
+    async (): Promise<JobId> => {
+      const worker = await startWorker();
+      await worker.stop();
+      const job = await submit();
+      await redis.zadd(keys.open(modelCodeOf(job)), 1, job);
+      return job;
+    },
+);
+
+async function inspectModel(ingress: IngressBroker): Promise<ModelInspection> {
+  const [model] = (await ingress.inspect()).models;
+  if (model === undefined) throw new Error("there is no model");
+  return model;
+}
+
+describe("an inspection", () => {
+  test("finds nothing wrong where nothing is", async ({ ingress, startWorker, submit }) => {
+    const worker = await startWorker();
+    await submit();
+    await worker.next();
+    worker.slots = 0;
+    await submit();
+    const { redis, clock, models } = await ingress.inspect();
+
+    expect(redis).toMatchObject({
+      evictionPolicy: "noeviction",
+      limitBytes: 0,
+      hasAppendOnlyFile: true,
+      syncPolicy: "everysec",
+      canWriteFile: true,
+      replicaCount: 0,
+    });
+    expect(redis.usedBytes).toBeGreaterThan(0);
+    expect(Math.abs(clock.offsetMs)).toBeLessThan(100);
+    expect(models).toHaveLength(1);
+    expect(models[0]).toMatchObject({
+      names: [MODEL],
+      openCount: 2,
+      seenCount: 2,
+      waiting: new Map([["v1", 1]]),
+      unheld: [],
+      unqueued: [],
+      missing: [],
+      leftover: [],
+      overdueCount: 0,
+    });
+    expect(models[0]?.workers).toMatchObject([
+      { version: "v1", engine: { kind: "test", version: "1", silentMs: 0, error: null } },
+    ]);
+  });
+
+  test("finds a job in progress that no worker holds", async ({ ingress, oldJob, redis }) => {
+    const job = await oldJob();
+    await redis.hset(keys.entry(job), { state: "in_progress", claimed_at: "1" });
+
+    expect(await inspectModel(ingress)).toMatchObject({ unheld: [job], unqueued: [] });
+  });
+
+  test("finds a job that BullMQ does not have", async ({ ingress, oldJob, redis }) => {
+    const job = await oldJob();
+    await redis.zrem(keys.queue(modelCodeOf(job), "v1", "prioritized"), job);
+
+    expect(await inspectModel(ingress)).toMatchObject({ unqueued: [job], unheld: [] });
+  });
+
+  test("finds a job that the ledger does not have", async ({ ingress, oldJob, redis }) => {
+    const job = await oldJob();
+    await redis.del(keys.entry(job));
+
+    expect(await inspectModel(ingress)).toMatchObject({ missing: [job] });
+  });
+
+  test("finds a job that ended and is queued all the same", async ({ ingress, oldJob, redis }) => {
+    const job = await oldJob();
+    await redis.hset(keys.entry(job), "state", "completed");
+
+    expect(await inspectModel(ingress)).toMatchObject({ leftover: [job] });
+  });
+
+  test("finds a job that should have expired", async ({ ingress, oldJob, redis }) => {
+    const job = await oldJob();
+    await redis.zadd(keys.deadline(modelCodeOf(job)), 1, job);
+
+    expect(await inspectModel(ingress)).toMatchObject({ overdueCount: 1 });
+  });
+
+  test("does not take a worker that has left for one that is there", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const before = await inspectModel(ingress);
+    await worker.stop();
+
+    expect(before.workers).toHaveLength(1);
+    expect(await redis.zcard(keys.workers(modelCodeOf(job)))).toBe(0);
+    expect((await inspectModel(ingress)).workers).toEqual([]);
+  });
+
+  test("changes nothing", async ({ ingress, oldJob, redis }) => {
+    const job = await oldJob();
+    await redis.del(keys.entry(job));
+    const changes = async (): Promise<string | undefined> =>
+      /rdb_changes_since_last_save:(\d+)/.exec(await redis.info("persistence"))?.[1];
+    const before = await changes();
+    await ingress.inspect();
+
+    expect(before).toBeDefined();
+    expect(await changes()).toBe(before);
+  });
+});

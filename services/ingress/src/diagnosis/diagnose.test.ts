@@ -1,0 +1,168 @@
+import type { Inspection, ModelInspection, RedisInspection, WorkerStatus } from "@headrace/broker";
+import { findJobId, type Durability, type Finding } from "@headrace/contract";
+import { describe, expect, test } from "vitest";
+
+import { judge } from "./diagnose.ts";
+
+const GIBIBYTE = 2 ** 30;
+const job = findJobId("job_aaaaaa_00000000000000000000000000") ?? expect.unreachable();
+
+const worker: WorkerStatus = {
+  worker: "w-gpu-1",
+  version: "v1",
+  clockOffsetMs: 3,
+  engine: { kind: "vllm", version: "0.19.0", silentMs: 0, error: null },
+};
+const broken = { ...worker.engine, silentMs: 12_300, error: "connect ECONNREFUSED" };
+
+const redis: RedisInspection = {
+  version: "7.2.4",
+  evictionPolicy: "noeviction",
+  usedBytes: GIBIBYTE / 2,
+  limitBytes: 4 * GIBIBYTE,
+  machineBytes: 8 * GIBIBYTE,
+  hasAppendOnlyFile: true,
+  syncPolicy: "everysec",
+  canWriteFile: true,
+  replicaCount: 0,
+};
+
+const model: ModelInspection = {
+  names: ["acme/model", "alias"],
+  openCount: 3,
+  seenCount: 3,
+  waiting: new Map([["v1", 2]]),
+  unheld: [],
+  unqueued: [],
+  missing: [],
+  leftover: [],
+  overdueCount: 0,
+  workers: [worker],
+};
+
+function inspection(
+  parts: {
+    redis?: Partial<RedisInspection>;
+    model?: Partial<ModelInspection>;
+    offsetMs?: number;
+  } = {},
+): Inspection {
+  return {
+    redis: { ...redis, ...parts.redis },
+    clock: { redisNowMs: 0, offsetMs: parts.offsetMs ?? 1, errorMs: 0 },
+    models: [{ ...model, ...parts.model }],
+  };
+}
+
+/** What is not well, as `check level: found`. */
+function troubles(found: Inspection, durability: Durability = "redis"): string[] {
+  const bad = judge(found, durability).filter(({ level }) => level !== "ok");
+  expect(bad.filter(({ advice }) => advice === null)).toEqual([]);
+  return bad.map(({ check, level, found: text }) => `${check} ${level}: ${text}`);
+}
+
+describe("a diagnosis", () => {
+  test("is well when all is", () => {
+    const findings = judge(inspection(), "redis");
+
+    expect(findings.map(({ level }) => level)).toEqual(findings.map(() => "ok"));
+    expect(findings.map(({ check, found }) => `${check}: ${found}`)).toEqual([
+      "redis: Redis 7.2.4 keeps every key",
+      "persistence: the append-only file is synced every second; HEADRACE_DURABILITY is redis",
+      "memory: Redis uses 512.0 MiB of 4.0 GiB (13 %)",
+      "clock: the clock of this ingress is 0.001 s behind Redis'",
+      "workers: 1 worker of acme/model",
+      "engines: the engines of acme/model answer: vllm 0.19.0",
+      "jobs: 3 open jobs of acme/model: none is stuck, queue and ledger agree",
+    ]);
+  });
+
+  test.for([
+    [
+      { redis: { evictionPolicy: "allkeys-lru" } },
+      "redis",
+      /^redis fault: Redis 7.2.4 evicts keys/,
+    ],
+    [
+      { redis: { hasAppendOnlyFile: false } },
+      "redis",
+      /^persistence fault: .* no append-only file/,
+    ],
+    [{ redis: { canWriteFile: false } }, "redis", /^persistence fault: Redis could not write/],
+    [{ redis: { syncPolicy: "no" } }, "redis", /^persistence warning: .*appendfsync no/],
+    [{}, "redis-always", /^persistence fault: .*redis-always, but .* only every second/],
+    [{}, "replicated", /^replicas fault: no replica is connected/],
+    [
+      { redis: { usedBytes: 2.5 * GIBIBYTE } },
+      "redis",
+      /^memory warning: .*2.5 GiB of 4.0 GiB \(63 %\)/,
+    ],
+    [
+      { redis: { usedBytes: 3 * GIBIBYTE } },
+      "redis",
+      /^memory fault: .*75 %\): submits are refused/,
+    ],
+    [
+      { redis: { usedBytes: 7 * GIBIBYTE, limitBytes: 0 } },
+      "redis",
+      /^memory warning: .*of the machine's 8.0 GiB \(88 %; maxmemory is not set\)/,
+    ],
+    [{ offsetMs: -90_000 }, "redis", /^clock warning: .*this ingress is 90.000 s ahead/],
+    [
+      { model: { workers: [{ ...worker, clockOffsetMs: 5_000 }] } },
+      "redis",
+      /^clock warning: the clock of w-gpu-1 is 5.000 s behind/,
+    ],
+    [
+      { model: { workers: [] } },
+      "redis",
+      /^workers fault: 2 jobs of acme\/model wait for version v1/,
+    ],
+    [
+      { model: { waiting: new Map([["v0", 1]]) } },
+      "redis",
+      /^workers fault: 1 job of acme\/model wait for version v0, which no worker serves/,
+    ],
+    [
+      { model: { workers: [{ ...worker, engine: broken }] } },
+      "redis",
+      /^engines fault: the engine of w-gpu-1 has not answered for 12 s: connect ECONNREFUSED/,
+    ],
+    [
+      {
+        model: {
+          workers: [worker, { ...worker, engine: { ...worker.engine, version: "0.20.0" } }],
+        },
+      },
+      "redis",
+      /^engines warning: .* differ: vllm 0.19.0, vllm 0.20.0/,
+    ],
+    [
+      { model: { unheld: [job] } },
+      "redis",
+      /^jobs fault: 1 job in progress that no worker holds: job_/,
+    ],
+    [{ model: { overdueCount: 2 } }, "redis", /^jobs fault: 2 jobs past the deadline/],
+    [{ model: { unqueued: [job, job, job, job] } }, "redis", /^queue fault: 4 jobs .* and 1 more/],
+    [{ model: { missing: [job] } }, "redis", /^queue warning: 1 job listed as open/],
+    [{ model: { leftover: [job] } }, "redis", /^queue warning: 1 job queued that ended/],
+  ] as const)("tells of %j at level %s", ([parts, durability, expected]) => {
+    const found = troubles(inspection(parts), durability);
+
+    expect(found).toHaveLength(1);
+    expect(found[0]).toMatch(expected);
+  });
+
+  test("asks for no file where replicas keep the jobs, and for no worker where nothing waits", () => {
+    const managed = { hasAppendOnlyFile: false, syncPolicy: null, replicaCount: 1 };
+    const idle = { workers: [], waiting: new Map<string, number>(), openCount: 0 };
+
+    expect(troubles(inspection({ redis: managed, model: idle }), "replicated")).toEqual([]);
+  });
+
+  test("says when there is no model yet", () => {
+    const findings: Finding[] = judge({ ...inspection(), models: [] }, "redis");
+
+    expect(findings.at(-1)).toMatchObject({ check: "workers", level: "warning" });
+  });
+});
