@@ -2,7 +2,9 @@
 --
 -- KEYS       entry, log of each job in turn
 -- ARGV[1]    slot  prefix of the slot's keys
--- ARGV[2..]  per job: epoch, index of the first item, item count, then type and data of each
+-- ARGV[2..]  per job: epoch, index of the first item, item count, then type and data of each. With
+--            a count below 0, -n, n items that have token ids besides: type, data and ids of each;
+--            those of a job's first item may begin with '<ids of the prompt>;'
 --
 -- Returns one code per job: 0 appended (repeated items are skipped, so resending is harmless),
 -- -1 fenced (the job ended or another attempt holds it), -2 gap (items before these are missing:
@@ -28,8 +30,16 @@ local function send(watchers, line)
   if batch then batch[#batch + 1] = line else outgoing[watchers] = {line} end
 end
 
-local function append(entry, log, at)
-  local epoch, first, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+-- Keep what a job's first ids say of its prompt until the job ends, and return the others.
+local function keep_prompt(entry, ids)
+  local prompt, rest = string.match(ids, '^([%d,]+);(.*)$')
+  if not prompt then return ids end
+  call('HSET', entry, 'prompt_ids', prompt)
+  return rest
+end
+
+local function append(entry, log, at, count, width)
+  local epoch, first = ARGV[at], ARGV[at + 1]
   local field = call('HMGET', entry, 'state', 'epoch', 'next', 'watchers')
   if not field[1] then return -3 end
   if field[1] ~= 'in_progress' or field[2] ~= epoch then return -1 end
@@ -41,19 +51,29 @@ local function append(entry, log, at)
   local id = watchers and string.sub(entry, id_at)
   for item = known, count - 1 do
     local cursor = epoch .. '-' .. (item == 0 and first or index + item)
-    local type, data = ARGV[at + 3 + item * 2], ARGV[at + 4 + item * 2]
-    call('XADD', log, cursor, type, data)
+    local place = at + 3 + item * width
+    local type, data = ARGV[place], ARGV[place + 1]
+    if width == 2 then
+      call('XADD', log, cursor, type, data)
+    else
+      local ids = ARGV[place + 2]
+      if expected == 1 and item == 0 then ids = keep_prompt(entry, ids) end
+      -- Beside the data, so that no reader is ever sent them.
+      call('XADD', log, cursor, type, data, 'ids', ids)
+    end
     if watchers then send(watchers, inbox_line(id, cursor, type, data)) end
   end
-  call('HINCRBY', entry, 'next', known == 0 and ARGV[at + 2] or count - known)
+  call('HINCRBY', entry, 'next', known == 0 and width == 2 and ARGV[at + 2] or count - known)
   if expected == 1 then call('HSET', entry, 'first_token_at', now_ms()) end
   return 0
 end
 
 local at = 2
 for job = 1, #KEYS, 2 do
-  codes[#codes + 1] = append(KEYS[job], KEYS[job + 1], at)
-  at = at + 3 + tonumber(ARGV[at + 2]) * 2
+  local count, width = tonumber(ARGV[at + 2]), 2
+  if count < 0 then count, width = -count, 3 end
+  codes[#codes + 1] = append(KEYS[job], KEYS[job + 1], at, count, width)
+  at = at + 3 + count * width
 end
 for ingress, lines in pairs(outgoing) do
   deliver(slot, ingress, table.concat(lines, '\n'))

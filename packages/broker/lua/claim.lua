@@ -10,20 +10,27 @@
 -- ARGV[2]  slot      prefix of the slot's keys
 -- ARGV[3]  token   "<worker>:<number>", new for each fetch: asking twice claims once
 -- ARGV[4]  deaths    how many workers may die holding the job before it is failed
+-- ARGV[5]  version   of the model that the worker serves
+-- ARGV[6]  ids       '1' when its engine can go on from token ids, else ''
 --
--- Returns {'claimed', epoch, attempts, spec, fragile}, or one of {'absent'} (hand it back),
--- {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more).
+-- Returns {'claimed', epoch, attempts, spec, fragile, from}, or one of {'absent'} (hand it back),
+-- {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more). `from` is how many
+-- output entries of earlier attempts stand, for this one to go on from; 0 when it starts (over).
 -- @include end-job
 -- @include flow
 local id, slot, token, death_limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local version, has_ids = ARGV[5], ARGV[6] == '1'
 local job = named_job(id, slot)
 local field = redis.call('HMGET', job.entry, 'state', 'epoch', 'attempts', 'deaths', 'deadline_at',
-  'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token', 'shown')
+  'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token', 'shown', 'from',
+  'made_by', 'first_token_at', 'first_shown_at')
 local state, epoch, attempts = field[1], tonumber(field[2] or 0), tonumber(field[3] or 0)
 local deaths, deadline_at, first_claimed_at = tonumber(field[4] or 0), tonumber(field[5]), field[6]
 -- Whether any attempt has shown output, not only the last: an attempt may end without any.
 local shown = tonumber(field[7] or 1) > 1 or field[13] == '1'
 local reason, fragile, watchers, spec = field[8] or 'first', field[9], field[10], field[11]
+local from = tonumber(field[14] or 0)
+local made = from + tonumber(field[7] or 1) - 1
 local now = now_ms()
 
 if not state then return {'absent'} end
@@ -35,7 +42,7 @@ if state == 'queued' and not first_claimed_at and tonumber(now) > deadline_at th
 end
 
 if state == 'in_progress' and field[12] == token then
-  return {'claimed', epoch, attempts, spec, fragile and 1 or 0}
+  return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from}
 end
 
 if state == 'in_progress' then
@@ -43,11 +50,21 @@ if state == 'in_progress' then
   deaths = deaths + 1
   reason = 'worker_lost'
   job.attempt_end = reason
-  if deaths >= death_limit or (fragile and shown) then
+  if deaths >= death_limit then
     redis.call('HSET', job.entry, 'deaths', deaths)
     end_job(job, 'failed', '{"error":"worker_crashed"}', {})
     return {'failed'}
   end
+end
+
+-- The ids of a prompt are kept only where all output has its ids too. Another version of the model
+-- would have said something else, and nobody may go on in its name.
+local continues = made > 0 and has_ids and field[15] == version and reason ~= 'cannot_continue'
+  and redis.call('HEXISTS', job.entry, 'prompt_ids') == 1
+if shown and fragile and not continues then
+  redis.call('HSET', job.entry, 'deaths', deaths)
+  end_job(job, 'failed', '{"error":"output_interrupted"}', {})
+  return {'failed'}
 end
 
 if job.attempt_end then end_attempt(job.entry, epoch, now, job.attempt_end, '') end
@@ -55,17 +72,24 @@ epoch, attempts = epoch + 1, attempts + 1
 begin_attempt(job.entry, epoch, now, string.match(token, '^[^:]+'))
 redis.call('HSET', job.entry, 'state', 'in_progress', 'epoch', epoch, 'next', 1,
   'attempts', attempts, 'deaths', deaths, 'token', token, 'claimed_at', now,
-  'first_claimed_at', first_claimed_at or now)
+  'first_claimed_at', first_claimed_at or now, 'made_by', version)
 redis.call('HDEL', job.entry, 'first_token_at', 'retry_reason')
 if shown then redis.call('HSET', job.entry, 'shown', 1) end
+if continues then
+  from = made
+  redis.call('HSET', job.entry, 'from', from, 'first_shown_at', field[17] or field[16] or now)
+else
+  from = 0
+  redis.call('HDEL', job.entry, 'from', 'prompt_ids', 'first_shown_at')
+end
 redis.call('ZREM', job.deadline, id)
 count_start(KEYS[6], tonumber(now))
 
 local cursor = string.format('%.0f-0', epoch)
-local data = '{"epoch":' .. epoch .. ',"reason":"' .. reason .. '","from":0,"reset":'
-  .. tostring(shown) .. '}'
+local data = '{"epoch":' .. epoch .. ',"reason":"' .. reason .. '","from":' .. from .. ',"reset":'
+  .. tostring(shown and not continues) .. '}'
 redis.call('XADD', job.log, cursor, 'attempt', data)
 -- What earlier attempts said is void from here on, so nobody need be sent it again.
-if epoch > 1 then redis.call('XTRIM', job.log, 'MINID', cursor) end
+if epoch > 1 and not continues then redis.call('XTRIM', job.log, 'MINID', cursor) end
 deliver(slot, watchers, inbox_line(id, cursor, 'attempt', data))
-return {'claimed', epoch, attempts, spec, fragile and 1 or 0}
+return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from}

@@ -4,7 +4,8 @@
 -- KEYS[2]  deadline  zset
 -- ARGV[1]  id
 -- ARGV[2]  epoch
--- ARGV[3]  reason  why the next attempt begins: handed_back | engine_error | log_lost
+-- ARGV[3]  reason  why the next attempt begins: handed_back | engine_error | log_lost |
+--                  cannot_continue
 -- ARGV[4]  burn    '1' when the attempt counts, '' when the job is none the worse for it
 -- ARGV[5]  code    of the failure that made it count, else ''
 --

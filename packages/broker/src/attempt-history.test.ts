@@ -1,8 +1,7 @@
 import { describe, expect } from "vitest";
 
-import { claimJob } from "./claim.ts";
 import { keys } from "./keys.ts";
-import { brokerTest as test } from "./test-bench.ts";
+import { brokerTest as test, claimJob } from "./test-bench.ts";
 
 describe("a job's attempts", () => {
   test("are told with who made them, when, and why they ended", async ({

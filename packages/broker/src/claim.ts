@@ -8,7 +8,7 @@ import { script } from "./script.ts";
 const claim = script(
   "claim",
   z.union([
-    z.tuple([z.literal("claimed"), z.int(), z.int(), z.string(), z.literal([0, 1])]),
+    z.tuple([z.literal("claimed"), z.int(), z.int(), z.string(), z.literal([0, 1]), z.int()]),
     z.tuple([z.literal(["absent", "ended", "expired", "failed"])]),
   ]),
 );
@@ -27,6 +27,21 @@ export interface Attempt {
   readonly spec: JobSpec;
   /** A job that has shown output must not start over: it fails instead. */
   readonly isFragile: boolean;
+  /**
+   * How many output entries of earlier attempts stand, for this one to go on from; 0 when it starts
+   * (over).
+   */
+  readonly from: number;
+}
+
+/** Who claims a job. */
+export interface Claimant {
+  /** `<worker>:<number>`, new for each fetch; claiming again with it changes nothing. */
+  readonly token: string;
+  /** Version of the model that the worker serves. */
+  readonly version: string;
+  /** Whether its engine can go on from token ids. */
+  readonly hasTokenIds: boolean;
 }
 
 /** Why a job that BullMQ offered needs no work: there is no entry, or it is over. */
@@ -35,21 +50,22 @@ export type Unclaimable = "absent" | "ended" | "expired" | "failed";
 /**
  * Open a new attempt at a job that BullMQ has handed to this worker.
  *
- * @param token `<worker>:<number>`, new for each fetch; claiming again with it changes nothing
+ * It goes on from what earlier attempts showed where they kept token ids of the same version of the
+ * model; it starts over otherwise, and a job that must not start over ends.
  */
 export async function claimJob(
   redis: Redis,
   job: JobId,
-  token: string,
+  { token, version, hasTokenIds }: Claimant,
 ): Promise<Attempt | Unclaimable> {
   const code = modelCodeOf(job);
   const reply = await claim(
     redis,
     [...endingKeys(job), keys.flow(code)],
-    [job, keys.slot(code), token, DEATH_LIMIT],
+    [job, keys.slot(code), token, DEATH_LIMIT, version, hasTokenIds ? "1" : ""],
   );
   if (reply[0] !== "claimed") return reply[0];
-  const [, epoch, attempts, spec, fragile] = reply;
+  const [, epoch, attempts, spec, fragile, from] = reply;
   return {
     job,
     token,
@@ -57,5 +73,6 @@ export async function claimJob(
     attempts,
     spec: jobSpecSchema.parse(JSON.parse(spec)),
     isFragile: fragile === 1,
+    from,
   };
 }

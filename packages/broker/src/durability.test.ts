@@ -85,7 +85,7 @@ describe("a submit", () => {
     const { ingress, replica } = await openBench("replicated");
     replica.signal("SIGSTOP");
     const { attachedTo: _nobody, idempotencyKey: _none, ...call } = await submission(ingress);
-    const reader = { onEntry: () => true, onGone: () => {} };
+    const reader = { onEntry: () => true, onVoid: () => {}, onGone: () => {} };
     const { id, follower } = await ingress.submitAndFollow(call, reader);
     replica.signal("SIGCONT");
 

@@ -1,4 +1,4 @@
-import { follows, isAfter, type Cursor, type JobId } from "@headrace/contract";
+import { follows, isAfter, START, type Cursor, type JobId } from "@headrace/contract";
 import type { Redis } from "ioredis";
 
 import { keys } from "./keys.ts";
@@ -14,6 +14,11 @@ export interface Reader {
    * taken. After a terminal entry nothing follows.
    */
   readonly onEntry: (entry: LogEntry) => boolean;
+  /**
+   * Redis has lost what the reader was given last: everything it was given is void, and comes again
+   * from the first entry that is left.
+   */
+  readonly onVoid: () => void;
   /** The job's entry is gone (deleted, or past its retention): no end will come. */
   readonly onGone: () => void;
 }
@@ -23,8 +28,9 @@ export interface Reader {
  *
  * - *live*: entries come by message. One that lies directly after the last is handed on; an older
  *   one is dropped; any other means that something was missed: *reading*.
- * - *reading*: a page of the log is under way. Messages are not kept, they only mark that there is
- *   more. A page that brings less than it could, with nothing marked, leads to *live*.
+ * - *reading*: a page of the log is under way, from the last entry on. That entry must still be
+ *   there, or the reader is told that it was lost. Messages are not kept, they only mark that there
+ *   is more. A page that brings less than it could, with nothing marked, leads to *live*.
  * - *paused*: the reader said stop. Nothing is kept for it: `resume()` reads on from the log.
  * - *closed*: a terminal entry was handed on, the job is gone, or the reader left.
  *
@@ -65,7 +71,7 @@ export class Follower {
       return;
     }
     if (!isAfter(entry.cursor, this.#cursor)) return;
-    if (follows(entry.cursor, this.#cursor)) this.#deliver(entry);
+    if (this.#isNext(entry)) this.#deliver(entry);
     else this.catchUp();
   }
 
@@ -91,20 +97,42 @@ export class Follower {
     this.#onClose();
   }
 
+  /**
+   * Whether nothing can lie between the last entry and this one. Of an attempt that goes on only the
+   * log can tell: it may have been begun with less than the reader was given, or with more.
+   */
+  #isNext(entry: LogEntry): boolean {
+    if (!follows(entry.cursor, this.#cursor)) return false;
+    return entry.type !== "attempt" || this.#needsNothing(entry);
+  }
+
+  /** Whether an attempt makes nothing of what came before it, so that none of that can be missed. */
+  #needsNothing({ type, data }: LogEntry): boolean {
+    if (type !== "attempt") return false;
+    const hasShown = !data.includes('"from":0,') || this.#cursor.index > 0;
+    return !hasShown || data.includes('"reset":true');
+  }
+
   async #read(): Promise<void> {
     try {
       do {
         this.#hasMore = false;
         const [entries, exists] = await Promise.all([
-          readLog(this.#redis, this.#job, { after: this.#cursor, limit: PAGE }),
+          readLog(this.#redis, this.#job, { from: this.#cursor, limit: PAGE }),
           this.#redis.exists(keys.entry(this.#job)),
         ]);
         this.#heardAtMs = performance.now();
-        this.#takePage(entries);
-        if (entries.length === PAGE) this.#hasMore = true;
-        if (this.#state === "reading" && entries.length === 0 && exists === 0) {
+        if (this.#state !== "reading") return;
+        if (entries.length === 0 && exists === 0) {
           this.close();
           this.#reader.onGone();
+        } else if (this.#isLost(entries[0])) {
+          this.#cursor = START;
+          this.#hasMore = true;
+          this.#reader.onVoid();
+        } else {
+          this.#takePage(entries);
+          if (entries.length === PAGE) this.#hasMore = true;
         }
       } while (this.#state === "reading" && this.#hasMore);
     } catch {
@@ -114,10 +142,20 @@ export class Follower {
     if (this.#state === "reading") this.#state = "live";
   }
 
+  /**
+   * Whether Redis has lost the last entry that was handed on, given what it has from there on. One
+   * that is gone because a later attempt starts (over) was not lost: that attempt says so itself.
+   */
+  #isLost(first: LogEntry | undefined): boolean {
+    if (!isAfter(this.#cursor, START)) return false;
+    if (first === undefined) return true;
+    return isAfter(first.cursor, this.#cursor) && !this.#needsNothing(first);
+  }
+
   #takePage(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
       if (this.#state !== "reading") return;
-      this.#deliver(entry);
+      if (isAfter(entry.cursor, this.#cursor)) this.#deliver(entry);
     }
   }
 

@@ -13,7 +13,14 @@ export { isTerminalEntry, type LogEntry, type LogEntryType } from "./token-log.t
 
 // for a worker
 export type { Attempt } from "./claim.ts";
-export { WorkerBroker, type Ending, type WorkerBrokerOptions } from "./worker-broker.ts";
+export {
+  WorkerBroker,
+  type Ending,
+  type ReleaseReason,
+  type WorkerBrokerOptions,
+} from "./worker-broker.ts";
 export type { EngineState, WorkerStatus } from "./worker-presence.ts";
 export type { Slots } from "./intake.ts";
+export { writeTokenIds, type IdsBefore } from "./token-ids.ts";
+export type { WrittenOutput } from "./written-output.ts";
 export type { LogItem, LossReason, Source } from "./token-writer.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { jobIdSchema, type JobId, type ModelCode } from "@headrace/contract";
+import { jobIdSchema, type JobId } from "@headrace/contract";
 import { UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
@@ -10,6 +10,7 @@ import { insist, type Insistence } from "./insist.ts";
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
+import type { Holder } from "./worker-presence.ts";
 
 const backlog = script("backlog", z.int());
 
@@ -48,6 +49,12 @@ export interface Declining {
   readonly decline: (attempt: Attempt) => Promise<void>;
 }
 
+/** The worker in whose name jobs are taken. */
+export interface Taker extends Holder {
+  /** Whether its engine can go on from token ids. */
+  readonly hasTokenIds: boolean;
+}
+
 /** One fetch of one job. */
 type Hold = Pick<Attempt, "job" | "token">;
 
@@ -68,7 +75,7 @@ interface Held {
 export class Intake {
   readonly #redis: Redis;
   readonly #bull: Worker;
-  readonly #holder: { readonly code: ModelCode; readonly version: string; readonly worker: string };
+  readonly #holder: Taker;
   readonly #slots: Slots & Declining;
   readonly #insistence: Insistence;
   readonly #report: Report;
@@ -80,7 +87,7 @@ export class Intake {
 
   constructor(
     redis: Redis,
-    holder: { readonly code: ModelCode; readonly version: string; readonly worker: string },
+    holder: Taker,
     wiring: { readonly slots: Slots & Declining; readonly insistence: Insistence },
   ) {
     this.#redis = redis;
@@ -239,7 +246,12 @@ export class Intake {
     this.#held.set(hold.job, { job, token, renewedAtMs: performance.now() });
     if (signal.aborted) return this.handBack(hold);
     try {
-      const claimed = await insist(() => claimJob(this.#redis, hold.job, token), this.#insistence);
+      const { version, hasTokenIds } = this.#holder;
+      const claimant = { token, version, hasTokenIds };
+      const claimed = await insist(
+        () => claimJob(this.#redis, hold.job, claimant),
+        this.#insistence,
+      );
       if (typeof claimed === "object") await this.#start(claimed, signal);
       else await this.#dismiss(hold, claimed, job.timestamp);
     } catch (error) {

@@ -11,7 +11,7 @@ import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
  * | `hr:{models}:by-code` | models | hash | worker, on start | one field per model | for ever | worker, on start |
  * | `hr:{models}:tenants` | models | set | ingress | one member per tenant | for ever | ingress, on first use |
  * | `hr:{<code>}:job:<id>` | model | hash | accept, claim, append, finish … | request ≤ body limit | open: for ever; ended: retention | sweep |
- * | `hr:{<code>}:log:<id>` | model | stream | claim, append, finish … | worker's output limit × attempts | as the entry | next attempt (reset) |
+ * | `hr:{<code>}:log:<id>` | model | stream | claim, append, finish … | worker's output limit × attempts | as the entry | next attempt: goes on from it or trims it |
  * | `hr:{<code>}:open` | model | zset | accept, end | open jobs | for ever | sweep |
  * | `hr:{<code>}:deadline` | model | zset | accept, claim, end | jobs not started | for ever | sweep |
  * | `hr:{<code>}:attached` | model | zset | accept, end | open synchronous jobs | for ever | sweep |

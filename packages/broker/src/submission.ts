@@ -48,6 +48,8 @@ export interface Submission {
   readonly deadlineMs: number;
   /** How long it is kept once ended, ms; 0 = until delivered. */
   readonly retentionMs: number;
+  /** Whether a second attempt may void output that was shown, where it cannot go on from it. */
+  readonly canRestart: boolean;
   /** The caller's `Idempotency-Key`. */
   readonly idempotencyKey: string | null;
   /** Set for a synchronous call: the job lives only as long as this ingress. */
@@ -238,7 +240,7 @@ export class SubmissionDesk {
         model.version,
         attachedTo ?? "",
         attachedTo === null ? "" : "1",
-        spec.on_retry === "fail" ? "1" : "",
+        submission.canRestart ? "" : "1",
       ],
     );
   }

@@ -136,11 +136,10 @@ describe("the sweep", () => {
     const worker = await startWorker();
     worker.slots = 0;
     const own = await submit();
-    const { spec, model, deadlineMs, retentionMs } = await submission(ingress);
-    const attached = { spec, model, deadlineMs, retentionMs };
+    const { idempotencyKey: _key, attachedTo: _nobody, ...attached } = await submission(ingress);
     const dead = await ingress.submitAndFollow(attached, new TestReader());
     const alive = await ingress.submitAndFollow(attached, new TestReader());
-    for (const { id } of [dead, alive]) await redis.zadd(keys.attached(model.code), 1, id);
+    for (const { id } of [dead, alive]) await redis.zadd(keys.attached(attached.model.code), 1, id);
     await redis.hset(keys.entry(dead.id), "attached", "i-dead");
 
     const first = await ingress.sweepNow();

@@ -3,8 +3,9 @@ import { once } from "node:events";
 
 import type { JobId, JobSpec } from "@headrace/contract";
 import { redisTest } from "@headrace/testkit";
+import type { Redis } from "ioredis";
 
-import type { Attempt } from "./claim.ts";
+import { claimJob as claim, type Attempt, type Unclaimable } from "./claim.ts";
 import type { Reader } from "./follower.ts";
 import { IngressBroker } from "./ingress-broker.ts";
 import type { Submission } from "./submission.ts";
@@ -45,6 +46,7 @@ export class TestWorker {
         engine: () => ({ kind: "test", version: "1", silentMs: 0, error: null }),
         modelNames: [MODEL],
         model: { version, maxModelLength: 4_096 },
+        hasTokenIds: true,
         report,
       },
       {
@@ -119,8 +121,9 @@ export class TestSource implements Source {
     return this.#lost.promise;
   }
 
-  say(text: string): void {
-    this.#items.push(delta(text));
+  /** Write a text, with token ids as `writeTokenIds` spells them. */
+  say(text: string, ids?: string): void {
+    this.#items.push({ ...delta(text), ...(ids === undefined ? {} : { ids }) });
   }
 
   take(limit = Number.POSITIVE_INFINITY): LogItem[] {
@@ -137,6 +140,8 @@ export class TestReader implements Reader {
   readonly entries: LogEntry[] = [];
   readonly #changed = new EventTarget();
   isGone = false;
+  /** How often it was told that what it has is void. */
+  voids = 0;
   /** Entries to take before asking for a pause. */
   appetite = Number.POSITIVE_INFINITY;
 
@@ -145,6 +150,11 @@ export class TestReader implements Reader {
     this.#changed.dispatchEvent(new Event("change"));
     this.appetite -= 1;
     return this.appetite > 0;
+  };
+
+  readonly onVoid = (): void => {
+    this.voids += 1;
+    this.entries.length = 0;
   };
 
   readonly onGone = (): void => {
@@ -236,11 +246,21 @@ export async function submission(
   return {
     spec: { ...spec, ...chosen },
     model: await ingress.getModel(MODEL),
+    canRestart: chosen.on_retry !== "fail",
     deadlineMs: deadlineMs ?? 60_000,
     retentionMs: retentionMs ?? 60_000,
     idempotencyKey: idempotencyKey ?? null,
     attachedTo: null,
   };
+}
+
+/** Claim a job for a worker of the first version, whose engine has no token ids. */
+export async function claimJob(
+  redis: Redis,
+  job: JobId,
+  token: string,
+): Promise<Attempt | Unclaimable> {
+  return claim(redis, job, { token, version: "v1", hasTokenIds: false });
 }
 
 /** A key that no other test uses. */

@@ -1,4 +1,10 @@
-import { parseCursor, type Cursor, type JobId, type TerminalStatus } from "@headrace/contract";
+import {
+  formatCursor,
+  parseCursor,
+  type Cursor,
+  type JobId,
+  type TerminalStatus,
+} from "@headrace/contract";
 import type { Redis } from "ioredis";
 
 import { keys } from "./keys.ts";
@@ -36,15 +42,23 @@ export function toLogEntry(id: string, type: string, data: string): LogEntry | n
   return isLogEntryType(type) ? { cursor: parseCursor(id), id, type, data } : null;
 }
 
-/** Read up to `limit` entries after `cursor`, oldest first. */
-export async function readLog(
-  redis: Redis,
-  job: JobId,
-  page: { readonly after: Cursor; readonly limit: number },
-): Promise<LogEntry[]> {
-  const { epoch, index } = page.after;
-  const entries = await redis.xrange(keys.log(job), `(${epoch}-${index}`, "+", "COUNT", page.limit);
-  return entries.flatMap(([id, [type = "", data = ""]]) => toLogEntry(id, type, data) ?? []);
+/** A part of a log: up to `limit` entries after a cursor, or from it on. */
+export type LogPage = { readonly limit: number } & (
+  | { readonly after: Cursor }
+  | { readonly from: Cursor }
+);
+
+/** Read a page, oldest entry first. */
+export async function readLog(redis: Redis, job: JobId, page: LogPage): Promise<LogEntry[]> {
+  const start = "after" in page ? `(${formatCursor(page.after)}` : formatCursor(page.from);
+  const entries = await redis.xrange(keys.log(job), start, "+", "COUNT", page.limit);
+  return entries.flatMap(([id, fields]) => parseStreamEntry(id, fields) ?? []);
+}
+
+/** Build an entry of what the stream holds. Token ids, a further field, are not for readers. */
+export function parseStreamEntry(id: string, fields: readonly string[]): LogEntry | null {
+  const [type = "", data = ""] = fields;
+  return toLogEntry(id, type, data);
 }
 
 function isLogEntryType(type: string): type is LogEntryType {

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+
 import type { ModelCode } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
@@ -26,6 +28,11 @@ export interface LogItem {
   readonly type: "delta" | "vectors";
   /** JSON on one line. */
   readonly data: string;
+  /**
+   * Token ids of the output, as `writeTokenIds` spells them; kept beside the data for whoever goes on
+   * from here. All items of an attempt have them, or none.
+   */
+  readonly ids?: string;
 }
 
 /** Why an attempt is over without its worker's doing. */
@@ -99,6 +106,14 @@ export class TokenWriter {
     const nowMs = performance.now();
     stream.dueAtMs = Math.min(stream.dueAtMs, isUrgent ? nowMs : nextBeat(nowMs));
     this.#wakeBy(stream.dueAtMs);
+  }
+
+  /** Write at once what the source has, until it has no more or is lost. */
+  async flush(source: Source): Promise<void> {
+    this.notify(source, true);
+    while (this.#streams.get(source)?.hasOutput === true && !this.#isClosed) {
+      await (this.#flight ?? nextTurn());
+    }
   }
 
   /**
@@ -236,8 +251,12 @@ function put(
   { index, items }: { readonly index: number; readonly items: readonly LogItem[] },
 ): void {
   call.keys.push(keys.entry(job), keys.log(job));
-  call.args.push(epoch, index, items.length);
-  for (const { type, data } of items) call.args.push(type, data);
+  const hasIds = items[0]?.ids !== undefined;
+  call.args.push(epoch, index, hasIds ? -items.length : items.length);
+  for (const { type, data, ids = "" } of items) {
+    if (hasIds) call.args.push(type, data, ids);
+    else call.args.push(type, data);
+  }
 }
 
 function nextBeat(nowMs: number): number {

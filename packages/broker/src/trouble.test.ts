@@ -1,9 +1,8 @@
 import { modelCodeOf, START } from "@headrace/contract";
 import { describe, expect } from "vitest";
 
-import { claimJob } from "./claim.ts";
 import { keys } from "./keys.ts";
-import { brokerTest as test, delta, submission, TestReader } from "./test-bench.ts";
+import { brokerTest as test, claimJob, delta, submission, TestReader } from "./test-bench.ts";
 
 const DONE = { status: "completed", outcome: {}, items: [] } as const;
 

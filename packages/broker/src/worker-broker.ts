@@ -7,14 +7,15 @@ import { z } from "zod";
 import type { Attempt } from "./claim.ts";
 import { assertFit } from "./fitness.ts";
 import { insist, Turns, type Insistence } from "./insist.ts";
-import { Intake, type Slots } from "./intake.ts";
+import { Intake, type Slots, type Taker } from "./intake.ts";
 import { endingKeys, keys } from "./keys.ts";
 import { MemoryWatch } from "./memory-watch.ts";
 import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
 import { connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
+import { readWritten, type WrittenOutput } from "./written-output.ts";
 import { TokenWriter, type LogItem, type LossReason, type Source } from "./token-writer.ts";
-import { WorkerPresence, type EngineState, type Holder } from "./worker-presence.ts";
+import { WorkerPresence, type EngineState } from "./worker-presence.ts";
 
 /** What the scripts' codes say of an attempt. */
 const LOSSES = { 1: null, 0: null, "-1": "fenced", "-2": "gap", "-3": "gone" } as const;
@@ -37,6 +38,8 @@ export interface WorkerBrokerOptions {
   readonly model: ModelRegistration;
   /** Says how the worker finds its engine: asked every 5 s, for those who run Headrace. */
   readonly engine: () => EngineState;
+  /** Whether the engine can go on from token ids. */
+  readonly hasTokenIds: boolean;
   /** Receives failures that no call can report, such as a lost connection. */
   readonly report: Report;
 }
@@ -48,6 +51,9 @@ export interface Ending {
   /** Output that came with the end. */
   readonly items: readonly LogItem[];
 }
+
+/** Why a worker gives a job back. After `cannot_continue` the next attempt starts over. */
+export type ReleaseReason = "handed_back" | "engine_error" | "cannot_continue";
 
 /** The broker as a worker sees it: attempts come in, output and endings go out. */
 export class WorkerBroker {
@@ -63,7 +69,7 @@ export class WorkerBroker {
 
   private constructor(
     connections: { readonly redis: Redis; readonly subscriber: Redis },
-    holder: Holder,
+    holder: Taker,
     wiring: { readonly slots: Slots; readonly engine: () => EngineState; readonly report: Report },
   ) {
     this.#redis = connections.redis;
@@ -111,7 +117,12 @@ export class WorkerBroker {
       await assertFit(connections.redis);
       const registry = new ModelRegistry(connections.redis);
       const code = await registry.register(options.modelNames, options.model);
-      const holder = { code, version: options.model.version, worker: newWorkerName(options) };
+      const holder = {
+        code,
+        worker: newWorkerName(options),
+        version: options.model.version,
+        hasTokenIds: options.hasTokenIds,
+      };
       connections.subscriber.on("smessage", (_channel: string, message: string) => {
         const [kind, job] = message.split("\t", 2);
         if (kind === "cancel" && job !== undefined) onCancel(job);
@@ -168,17 +179,23 @@ export class WorkerBroker {
   }
 
   /**
-   * Give the job back to the queue.
+   * Write what the source still has, and give the job back to the queue.
    *
    * @param failure what makes the attempt count against the job; null when it does not count
    */
-  async release(
-    source: Source,
-    reason: "handed_back" | "engine_error",
-    failure: ErrorCode | null,
-  ): Promise<void> {
+  async release(source: Source, reason: ReleaseReason, failure: ErrorCode | null): Promise<void> {
+    await this.#writer.flush(source);
     await this.#writer.close(source);
     await this.#letGo(source.attempt, reason, failure);
+  }
+
+  /**
+   * Read what earlier attempts wrote that this one goes on from.
+   *
+   * @returns null when it cannot be gone on from: ids are missing
+   */
+  async readWritten(attempt: Attempt): Promise<WrittenOutput | null> {
+    return insist(() => readWritten(this.#redis, attempt), this.#insistence);
   }
 
   /** The attempt was lost: stop holding the job. */
@@ -208,7 +225,7 @@ export class WorkerBroker {
 
   async #letGo(
     attempt: Attempt,
-    reason: "handed_back" | "engine_error" | "log_lost",
+    reason: ReleaseReason | "log_lost",
     failure: ErrorCode | null,
   ): Promise<void> {
     const { job, epoch } = attempt;

@@ -40,6 +40,8 @@ export const jobEndSchema = z.object({
     first_claimed: z.number().optional(),
     claimed: z.number().optional(),
     first_token: z.number().optional(),
+    /** Of a job whose last attempt went on: the first token that stands, an earlier attempt's. */
+    first_shown: z.number().optional(),
     ended: z.number(),
   }),
   attempts: z.int().min(0),

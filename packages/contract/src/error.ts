@@ -38,6 +38,8 @@ export const ERRORS = {
   output_too_large: { status: 502, type: "server_error", retryable: false },
   /** Three workers died while holding the job. */
   worker_crashed: { status: 502, type: "server_error", retryable: false },
+  /** Output that was shown could neither be continued exactly nor be taken back. */
+  output_interrupted: { status: 502, type: "server_error", retryable: false },
   job_cancelled: { status: 502, type: "server_error", retryable: false },
   deadline_exceeded: { status: 504, type: "server_error", retryable: false },
   internal: { status: 500, type: "server_error", retryable: false },

@@ -26,6 +26,7 @@ export const ATTEMPT_REASONS = [
   "engine_error",
   "worker_lost",
   "log_lost",
+  "cannot_continue",
 ] as const;
 
 /**

@@ -27,7 +27,10 @@ export const latencySchema = z.object({
   total_seconds: z.number().min(0),
   /** HTTP arrival of the submit to the first token, null when none came. */
   ttft_seconds: z.number().min(0).nullable(),
-  /** Decode time over (output tokens − 1), null when fewer than two tokens came. */
+  /**
+   * Decode time over (output tokens − 1), null when fewer than two tokens came, or several attempts
+   * made them.
+   */
   tpot_seconds: z.number().min(0).nullable(),
   stages: z.array(stageSchema),
   attempts: z.int().min(0),

@@ -39,6 +39,15 @@ describe("latencyOf", () => {
     expect(latency.tpot_seconds).toBeCloseTo(0.1, 9);
   });
 
+  test("counts to the first token that stands, though an earlier attempt made it", () => {
+    const end = { ...whole, at: { ...whole.at, first_shown: 1_500 } };
+    const latency = latencyOf({ id: "job", admitMs: 5, end });
+
+    expect(latency.ttft_seconds).toBeCloseTo(0.505, 9);
+    expect(latency.tpot_seconds).toBeNull();
+    expect(latency.total_seconds).toBeCloseTo(2.005, 9);
+  });
+
   test("never lets a worker's clock invent time", () => {
     const timings = { dispatch_ms: 9e9, first_token_ms: 9e9, engine_queue_ms: 9e9, decode_ms: 9e9 };
     const latency = latencyOf({

@@ -41,14 +41,25 @@ export function latencyOf({ id, admitMs, end }: EndedJob): Latency {
     toStage("decode", decode),
     toStage("finish", finish),
   ];
+  // The last attempt has decoded only a part of the tokens when it went on from another's.
+  const hasGoneOn = at.first_shown !== undefined;
   return {
     job: id,
     total_seconds: sum(stages),
-    ttft_seconds: at.first_token === undefined ? null : sum(stages.slice(0, 6)),
-    tpot_seconds: timePerToken(decode, outcome.usage?.completion_tokens ?? 0),
+    ttft_seconds: firstTokenSeconds(at, { admitMs, stages }),
+    tpot_seconds: hasGoneOn ? null : timePerToken(decode, outcome.usage?.completion_tokens ?? 0),
     stages,
     attempts: end.attempts,
   };
+}
+
+/** The first token that stands may be an earlier attempt's than the one that the stages are of. */
+function firstTokenSeconds(
+  { accepted, first_shown: firstShown, first_token: firstToken }: JobEnd["at"],
+  last: { readonly admitMs: number; readonly stages: readonly Stage[] },
+): number | null {
+  if (firstShown !== undefined) return (last.admitMs + firstShown - accepted) / 1_000;
+  return firstToken === undefined ? null : sum(last.stages.slice(0, 6));
 }
 
 /** Cut parts off a span in turn, each no longer than what is left; the rest is the last part. */

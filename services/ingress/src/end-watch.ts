@@ -54,6 +54,8 @@ class EndWatch implements Reader, Reading {
     return true;
   };
 
+  readonly onVoid = (): void => {};
+
   readonly onGone = (): void => this.leave();
 
   readonly tick = (): void => {};

@@ -15,13 +15,6 @@ import { findError } from "./job-view.ts";
 import type { Reading } from "./readers.ts";
 import type { Services } from "./services.ts";
 
-/** Where a reader goes on. */
-export interface Place {
-  readonly after: Cursor;
-  /** What the reader has seen is not in the log (any more): the next attempt must void it. */
-  readonly isLost: boolean;
-}
-
 /** One reader of `GET /v1/jobs/{id}/events`: what the log has after its place, then what comes. */
 export class JobEventStream implements Reader, Reading {
   readonly #services: Services;
@@ -30,6 +23,7 @@ export class JobEventStream implements Reader, Reading {
   readonly #stream: EventStream;
   readonly #closed = Promise.withResolvers<void>();
   #follower: Follower | null = null;
+  /** What the reader has is not in the log (any more): the next attempt must void it. */
   #mustReset = false;
   #isDelivered = false;
 
@@ -46,13 +40,13 @@ export class JobEventStream implements Reader, Reading {
   /**
    * Serve the reader until the job has ended, the reader has left, or the process stops.
    *
+   * @param after the last event that the reader has
    * @param standing of a job that is still in the queue: it is told first, in an event without an
    *   id, since it is not in the log
    * @returns whether the job's end was handed to the reader
    */
-  async run({ after, isLost }: Place, standing: Standing | null): Promise<boolean> {
+  async run(after: Cursor, standing: Standing | null): Promise<boolean> {
     const { broker, readers } = this.#services;
-    this.#mustReset = isLost;
     readers.enter(this);
     try {
       if (standing !== null) this.#stream.write(queuedEvent(this.#record.id, standing));
@@ -84,6 +78,10 @@ export class JobEventStream implements Reader, Reading {
           `id: ${id}\nevent: attempt.started\ndata: {"type":"attempt.started",${this.#attempt(data)}\n\n`,
         );
     }
+  };
+
+  readonly onVoid = (): void => {
+    this.#mustReset = true;
   };
 
   readonly onGone = (): void => this.#stream.end();

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
+import { writeTokenIds } from "@headrace/broker";
 import { describe, expect, onTestFinished } from "vitest";
 
 import { Ingress } from "./ingress.ts";
@@ -155,6 +156,37 @@ describe("GET /v1/jobs/{id}/events", () => {
       attempts: 2,
       result: { choices: [{ message: { content: "valid" } }] },
     });
+  });
+
+  test("goes on over attempts, from every cursor", async ({ client, worker }) => {
+    const id = await client.submit();
+    const reader = await client.stream("GET", `/v1/jobs/${id}/events?starting_after=0-0`);
+    const first = await worker.next();
+    first.say("a", writeTokenIds([1], { prompt: [7] }));
+    first.say("b", writeTokenIds([2], null));
+    await first.release();
+    const second = await worker.next();
+    second.say("c", writeTokenIds([3], { position: 2 }));
+    await second.complete();
+    const events = await reader.rest();
+    const cursors = events.map((event) => event.id).filter((cursor) => cursor !== null);
+    const rests = await Promise.all(
+      cursors.slice(0, -1).map(async (cursor) => {
+        const late = await client.stream("GET", `/v1/jobs/${id}/events?starting_after=${cursor}`);
+        return seen(await late.rest());
+      }),
+    );
+
+    expect(textOf(events)).toBe("abc");
+    expect(JSON.parse(events.find((event) => event.id === "2-0")?.data ?? "")).toEqual({
+      type: "attempt.started",
+      epoch: 2,
+      reason: "engine_error",
+      from: 2,
+      reset: false,
+    });
+    const all = seen(events.filter((event) => event.id !== null));
+    expect(rests).toEqual(cursors.slice(0, -1).map((_cursor, at) => all.slice(at + 1)));
   });
 
   test("carries embeddings whole", async ({ client, worker }) => {

@@ -10,7 +10,7 @@ import {
 
 import { writeHead } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
-import { JobEventStream, type Place } from "./job-event-stream.ts";
+import { JobEventStream } from "./job-event-stream.ts";
 import { findRecord } from "./job-record.ts";
 import { eventsQuerySchema } from "./query.ts";
 import type { Services } from "./services.ts";
@@ -25,8 +25,7 @@ export async function streamJobEvents(
   const { broker, events } = services;
   const cursor = readCursor(exchange);
   const record = await findRecord(services, exchange, tenant);
-  const place = cursor === null ? FROM_START : await findPlace(services, record, cursor);
-  if (place === null) {
+  if (cursor !== null && isTerminal(record.status) && (await isEnd(services, record, cursor))) {
     // To an EventSource, 204 means that it need not come again.
     writeHead(exchange, 204, {});
     exchange.response.end();
@@ -34,15 +33,16 @@ export async function streamJobEvents(
   }
   const isQueued = record.status === "queued" && cursor === null;
   const standing = isQueued ? await broker.getStanding(record) : null;
-  const isDelivered = await new JobEventStream(services, exchange, record).run(place, standing);
+  const isDelivered = await new JobEventStream(services, exchange, record).run(
+    cursor ?? START,
+    standing,
+  );
   if (isDelivered && record.retentionMs === 0) {
     await broker
       .forget(tenant, record.id)
       .catch((error: unknown) => events.forgetFailed(record.id, error));
   }
 }
-
-const FROM_START: Place = { after: START, isLost: false };
 
 /** The header wins: a reader that comes back has it newer than the URL it began with. */
 function readCursor({ request }: Exchange): Cursor | null {
@@ -53,25 +53,12 @@ function readCursor({ request }: Exchange): Cursor | null {
   return sent === undefined || !isAfter(sent, START) ? null : sent;
 }
 
-/**
- * Find where in the log a reader that comes back goes on.
- *
- * A cursor beyond the log's end was issued before Redis lost what it named: the reader starts over,
- * and is told that what it has is void.
- *
- * @returns null when the reader has seen the job's end
- */
-async function findPlace(
-  { broker }: Services,
-  record: JobRecord,
-  after: Cursor,
-): Promise<Place | null> {
+/** Whether a cursor is the last of its job's log, so that there is nothing left to come. */
+async function isEnd({ broker }: Services, record: JobRecord, cursor: Cursor): Promise<boolean> {
   const before: Cursor =
-    after.index === 0
-      ? { epoch: after.epoch - 1, index: Number.MAX_SAFE_INTEGER }
-      : { epoch: after.epoch, index: after.index - 1 };
+    cursor.index === 0
+      ? { epoch: cursor.epoch - 1, index: Number.MAX_SAFE_INTEGER }
+      : { epoch: cursor.epoch, index: cursor.index - 1 };
   const [seen, next] = await broker.readLog(record.id, before, 2);
-  if (seen === undefined) return { after: START, isLost: true };
-  const isLast = seen.id === formatCursor(after) && next === undefined;
-  return isLast && isTerminal(record.status) ? null : { after, isLost: false };
+  return seen?.id === formatCursor(cursor) && next === undefined;
 }

@@ -100,6 +100,8 @@ function describe(
 /** Why the ledger itself ended a job: it keeps the code, the words are ours. */
 const REASONS: Readonly<Partial<Record<ErrorCode, string>>> = {
   deadline_exceeded: "the job had not started by its deadline; nothing was generated",
+  output_interrupted:
+    "the job's worker was lost, and what it had said could neither be continued exactly nor be taken back",
   worker_crashed: "the workers that held the job died; it may be what kills them",
 };
 

@@ -58,6 +58,11 @@ export class ResultCollector {
     return null;
   }
 
+  /** Forget what was taken: it comes again. */
+  reset(): void {
+    this.#builder.reset();
+  }
+
   #end(status: TerminalStatus, end: JobEnd): Ending {
     if (status !== "completed") return { status, end, result: null };
     const { id, spec } = this.#job;

@@ -74,6 +74,8 @@ export class StreamedDelivery implements Delivery {
     return true;
   };
 
+  readonly reset = (): boolean => !this.#hasOutput;
+
   readonly end = (status: TerminalStatus, { data }: LogEntry): void => {
     const end = jobEndSchema.parse(JSON.parse(data));
     const failure = toCallError(status, end);

@@ -88,6 +88,7 @@ export async function readJobForm(
       request: submit.request,
     },
     model: await findModel(broker, submit.request, `${REQUEST_FIELD}.model`),
+    canRestart: submit.on_retry !== "fail",
     deadlineMs: toMs(submit.deadline_seconds ?? DEFAULTS.jobDeadlineSeconds),
     retentionMs: toMs(submit.retention_seconds ?? DEFAULTS.jobRetentionSeconds),
     idempotencyKey: readKey(idempotencyKey),
@@ -119,6 +120,7 @@ export async function toRetryForm(
   return {
     spec: { ...chosen, retry_of: id },
     model: await findModel(broker, chosen.request, "model"),
+    canRestart: chosen.on_retry !== "fail",
     deadlineMs: Math.round(record.deadlineAtMs - record.acceptedAtMs),
     retentionMs: record.retentionMs,
     idempotencyKey: readKey(idempotencyKey),
@@ -149,12 +151,13 @@ export async function readCallForm(
         priority === undefined
           ? DEFAULTS.synchronousPriority
           : validate(prioritySchema, priority, PRIORITY_HEADER),
-      // What an OpenAI client has been streamed cannot be taken back.
-      on_retry: isStreamed ? "fail" : "continue",
+      on_retry: "continue",
       metadata: {},
       request,
     },
     model: await findModel(broker, request, "model"),
+    // What an OpenAI client has been streamed cannot be taken back.
+    canRestart: !isStreamed,
     deadlineMs: toMs(
       deadline === undefined
         ? DEFAULTS.synchronousDeadlineSeconds

@@ -20,6 +20,8 @@ export interface Delivery {
   readonly begin: (job: JobId, onRoom: () => void) => void;
   /** Take an entry that does not end the job. @returns whether there is room for the next */
   readonly take: (entry: LogEntry) => boolean;
+  /** Redis has lost what was taken: it comes again. @returns whether it could be taken back */
+  readonly reset: () => boolean;
   /** The job has ended. The answer must end with that. */
   readonly end: (status: TerminalStatus, entry: LogEntry) => void;
   /** There will be no end. The answer must end with that. */
@@ -77,6 +79,12 @@ export class SynchronousCall implements Reader, Reading {
       return false;
     }
     return this.#deliver(entry);
+  };
+
+  readonly onVoid = (): void => {
+    if (this.#delivery.reset()) return;
+    const message = "what was streamed is lost, and cannot be taken back";
+    this.#fail(new PlatformError("output_interrupted", message));
   };
 
   readonly onGone = (): void =>

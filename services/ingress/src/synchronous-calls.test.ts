@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 
+import { writeTokenIds } from "@headrace/broker";
 import { describe, expect } from "vitest";
 
 import { readMetric } from "./testing/exposition.ts";
@@ -63,6 +64,20 @@ describe("a call that is not streamed", () => {
       object: "list",
       data: [{ embedding: [1] }],
       usage: USAGE,
+    });
+  });
+
+  test("answers with the output of all attempts that went on", async ({ client, worker }) => {
+    const answer = client.call("POST", "/v1/chat/completions", { body: chat });
+    const first = await worker.next();
+    first.say("Hello", writeTokenIds([1], { prompt: [7] }));
+    await first.release();
+    const second = await worker.next();
+    second.say(" world", writeTokenIds([2], { position: 1 }));
+    await second.complete();
+
+    expect((await answer).body).toMatchObject({
+      choices: [{ message: { content: "Hello world" } }],
     });
   });
 
@@ -131,7 +146,7 @@ describe("a streamed call", () => {
       model: MODEL,
     };
 
-    expect(run.attempt.spec.on_retry).toBe("fail");
+    expect(run.attempt).toMatchObject({ isFragile: true, spec: { on_retry: "continue" } });
     expect(reader.response.headers.get("x-headrace-job-id")).toBe(run.attempt.job);
     expect(first).toMatchObject({ id: null, event: null });
     expect(JSON.parse(first?.data ?? "")).toEqual({
@@ -225,11 +240,52 @@ describe("a streamed call", () => {
     const reader = await answer;
     await reader.next();
     await first.release();
+    const waiting = worker.next();
+    const chunks = (await reader.rest()).map(({ data }) => JSON.parse(data));
+    const next = client.call("POST", "/v1/chat/completions", { body: chat });
+
+    expect(chunks).toEqual([{ error: expect.objectContaining({ code: "output_interrupted" }) }]);
+    // No worker was given the job again: the next has another one.
+    expect((await waiting).attempt.job).not.toBe(first.attempt.job);
+    await (await waiting).complete();
+    await next;
+  });
+
+  test("is unbroken when another attempt goes on", async ({ client, worker }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const first = await worker.next();
+    first.say("Hello", writeTokenIds([1], { prompt: [7] }));
+    const reader = await answer;
+    const chunk = await reader.next();
+    await first.release();
     const second = await worker.next();
+    second.say(" world", writeTokenIds([2], { position: 1 }));
+    await second.complete();
+    const chunks = [chunk, ...(await reader.rest())].map((event) => event?.data ?? "");
+
+    expect(chunks.map((data) => /"content":"(.+?)"/.exec(data)?.[1] ?? data)).toEqual([
+      "Hello",
+      " world",
+      "[DONE]",
+    ]);
+    expect(chunks.join("")).not.toContain("ids");
+  });
+
+  test("ends with an error chunk when Redis has lost what was streamed", async ({
+    client,
+    worker,
+    redis,
+  }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    run.say("Hello");
+    const reader = await answer;
+    await reader.next();
+    await redis.del(...(await redis.keys(`*:log:${run.attempt.job}`)));
     const chunks = (await reader.rest()).map(({ data }) => JSON.parse(data));
 
-    expect(chunks).toEqual([{ error: expect.objectContaining({ type: "server_error" }) }]);
-    await expect(second.lost).resolves.toBeTypeOf("string");
+    expect(chunks).toEqual([{ error: expect.objectContaining({ code: "output_interrupted" }) }]);
+    await expect(run.lost).resolves.toBeTypeOf("string");
   });
 
   test("sends a comment while it waits; then failures are chunks", async ({ client, worker }) => {

@@ -28,6 +28,11 @@ export class WholeDelivery implements Delivery {
     this.#collector = new ResultCollector({ id: job, spec: this.#form.spec });
   };
 
+  readonly reset = (): boolean => {
+    this.#collector?.reset();
+    return true;
+  };
+
   readonly take = (entry: LogEntry): boolean => {
     this.#collector?.take(entry);
     return true;

@@ -11,6 +11,7 @@ const attempt: Attempt = {
   epoch: 1,
   attempts: 1,
   isFragile: false,
+  from: 0,
   spec: {
     tenant: "default",
     endpoint: "/v1/chat/completions",

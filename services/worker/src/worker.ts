@@ -129,6 +129,7 @@ export class Worker {
           version: this.#config.WORKER_MODEL_VERSION,
           maxModelLength: traits.models[0]?.maxModelLength ?? null,
         },
+        hasTokenIds: traits.hasTokenIds,
         report: this.#report,
       },
       {

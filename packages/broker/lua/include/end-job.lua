@@ -9,7 +9,7 @@ local UNDELIVERED_MS = 300000
 local END_FIELDS = {
   'token',
   'epoch', 'next', 'attempts', 'accepted_at', 'first_claimed_at', 'claimed_at', 'first_token_at',
-  'retention_ms', 'watchers',
+  'retention_ms', 'watchers', 'first_shown_at',
 }
 
 local function at(name, value)
@@ -49,6 +49,7 @@ local function end_job(job, status, outcome, entries)
     .. at('first_claimed', field.first_claimed_at)
     .. at('claimed', field.claimed_at)
     .. at('first_token', first_token_at)
+    .. at('first_shown', field.first_shown_at)
     .. ',"ended":' .. now
     .. '},"attempts":' .. (field.attempts or 0)
     .. ',"outcome":' .. outcome .. '}'
@@ -57,7 +58,7 @@ local function end_job(job, status, outcome, entries)
   lines[#lines + 1] = inbox_line(job.id, cursor, status, data)
 
   redis.call('HSET', job.entry, 'state', status, 'next', index + 1, 'end', data)
-  redis.call('HDEL', job.entry, 'token', 'attached')
+  redis.call('HDEL', job.entry, 'token', 'attached', 'prompt_ids')
   if field.token then end_attempt(job.entry, epoch, now, job.attempt_end or status, '') end
   redis.call('ZREM', job.open, job.id)
   redis.call('ZREM', job.deadline, job.id)

@@ -34,6 +34,7 @@ export class SimulatedWorker {
         engine: () => intake.engine,
         modelNames: [MODEL],
         model: { version: "v1", maxModelLength: 4_096 },
+        hasTokenIds: true,
         report: () => {},
       },
       intake,
@@ -79,9 +80,10 @@ export class SimulatedRun {
 
   readonly cancelled = (): void => this.#lost.resolve("cancelled");
 
-  /** Write one chat delta with this text, at once. */
-  say(content: string): void {
-    this.write({ type: "delta", data: JSON.stringify([{ index: 0, delta: { content } }]) });
+  /** Write one chat delta with this text, at once; with token ids as the broker spells them. */
+  say(content: string, ids?: string): void {
+    const data = JSON.stringify([{ index: 0, delta: { content } }]);
+    this.write({ type: "delta", data, ...(ids === undefined ? {} : { ids }) });
   }
 
   /** Write one entry, at once. */
