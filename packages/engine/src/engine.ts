@@ -8,7 +8,13 @@ import { Exchange, type ExchangeLimits } from "./exchange.ts";
 import { parseLoad, type EngineLoad } from "./gauges.ts";
 import { GenerationReader, type EngineOutcome, type EngineSink } from "./generation.ts";
 import type { Reader } from "./reader.ts";
-import { countChoices, streamingBody, type EngineCall, type EngineRequest } from "./request.ts";
+import {
+  countChoices,
+  streamingBody,
+  tokenIdsMode,
+  type EngineCall,
+  type EngineRequest,
+} from "./request.ts";
 import { readTraits, type EngineTraits } from "./traits.ts";
 
 /** Where the engine is and how long to bear with it. */
@@ -122,8 +128,8 @@ export class Engine {
     sink: EngineSink,
     signal: AbortSignal,
   ): Promise<EngineOutcome> {
-    const reader = new GenerationReader(countChoices(request), sink);
-    return await this.#post({ ...request, text: streamingBody(request.body) }, reader, signal);
+    const reader = new GenerationReader(countChoices(request), sink, tokenIdsMode(request));
+    return await this.#post({ ...request, text: streamingBody(request) }, reader, signal);
   }
 
   /**
@@ -135,6 +141,20 @@ export class Engine {
     const text = JSON.stringify(call.body);
     const reply = await this.#post({ ...call, text }, new BodyReader([200]), signal);
     return toEngineReply(reply);
+  }
+
+  /**
+   * Spell token ids in text. Incomplete characters become U+FFFD, special tokens are spelled by name.
+   *
+   * @throws EngineError engine_rejected when the engine cannot do that; others as `stream` does
+   */
+  async detokenize(model: string, ids: readonly number[], signal: AbortSignal): Promise<string> {
+    const { text } = await this.#exchange([200], signal, {
+      method: "POST",
+      path: "/detokenize",
+      body: JSON.stringify({ model, tokens: ids }),
+    });
+    return toText(text);
   }
 
   /**
@@ -177,23 +197,28 @@ export class Engine {
   }
 
   async #getPage(path: string, signal: AbortSignal): Promise<string> {
-    const reply = await this.#page(path, [200], signal);
+    const reply = await this.#exchange([200], signal, { method: "GET", path });
     return reply.text;
   }
 
   async #findPage(path: string, signal: AbortSignal): Promise<string | null> {
-    const reply = await this.#page(path, [200, ...LACKS_PAGE], signal);
+    const statuses = [200, ...LACKS_PAGE];
+    const reply = await this.#exchange(statuses, signal, { method: "GET", path });
     return reply.status === 200 ? reply.text : null;
   }
 
-  #page(path: string, statuses: readonly number[], signal: AbortSignal): Promise<BodyReply> {
+  /** Exchange something short, beside the generations. */
+  #exchange(
+    statuses: readonly number[],
+    signal: AbortSignal,
+    request: Pick<Dispatcher.DispatchOptions, "method" | "path" | "body">,
+  ): Promise<BodyReply> {
     const exchange = new Exchange(new BodyReader(statuses), this.#pageLimits, signal);
-    const request: Dispatcher.DispatchOptions = {
-      method: "GET",
-      path: `${this.#basePath}${path}`,
-      headers: this.#headers,
-    };
-    return exchange.run(this.#pool, request);
+    return exchange.run(this.#pool, {
+      ...request,
+      path: `${this.#basePath}${request.path}`,
+      headers: { ...this.#headers, "content-type": "application/json" },
+    });
   }
 }
 
@@ -211,6 +236,16 @@ const replySchema = z.looseObject({
   model: z.string().nullish(),
   usage: usageSchema.nullish(),
 });
+
+const textSchema = z.object({ prompt: z.string() });
+
+function toText(body: string): string {
+  try {
+    return textSchema.parse(JSON.parse(body)).prompt;
+  } catch {
+    throw new EngineError("engine_failed", "the engine's answer has not the shape of a text");
+  }
+}
 
 function toEngineReply({ text, times }: BodyReply): EngineReply {
   try {

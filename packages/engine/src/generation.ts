@@ -4,6 +4,7 @@ import { z } from "zod";
 import { EngineError, eventError } from "./error.ts";
 import { EventStream } from "./event-stream.ts";
 import type { ExchangeTimes, Reader, ResponseHead } from "./reader.ts";
+import type { TokenIdsMode } from "./request.ts";
 
 /** One event holds one token per choice, or a tool call's arguments: far below this, in bytes. */
 const MAX_EVENT_BYTES = 1_048_576;
@@ -25,9 +26,12 @@ export interface EngineSink {
   onAccepted(): void;
   /**
    * One event's choices, unchanged (content, reasoning, tool calls, logprobs, token ids). Never
-   * empty; the first call marks the first token.
+   * empty; the first call marks the first token. `ids` are of the output that the event stands for,
+   * where they were asked for; the engine may hold back the text of the last of them.
    */
-  onChoices(choices: readonly ChoiceDelta[]): void;
+  onChoices(choices: readonly ChoiceDelta[], ids: readonly number[]): void;
+  /** Ids of the prompt, before the first choices, where they were asked for and the engine tells. */
+  onPromptIds?(ids: readonly number[]): void;
 }
 
 /**
@@ -75,6 +79,7 @@ export interface EngineOutcome {
 export class GenerationReader implements Reader<EngineOutcome> {
   readonly #sink: EngineSink;
   readonly #expectedChoices: number;
+  readonly #idsMode: TokenIdsMode;
   readonly #events = new EventStream(MAX_EVENT_BYTES, (data) => this.#take(data));
   readonly #finishReasons = new Map<number, string | null>();
   #head: Record<string, unknown> | null = null;
@@ -84,12 +89,14 @@ export class GenerationReader implements Reader<EngineOutcome> {
   #readAt = 0;
   #firstTokenAt = 0;
   #lastTokenAt = 0;
+  #hasPromptIds = false;
   progressAt: number | null = null;
   isComplete = false;
 
-  constructor(expectedChoices: number, sink: EngineSink) {
+  constructor(expectedChoices: number, sink: EngineSink, idsMode: TokenIdsMode) {
     this.#expectedChoices = expectedChoices;
     this.#sink = sink;
+    this.#idsMode = idsMode;
   }
 
   accepts({ status, contentType }: ResponseHead): boolean {
@@ -136,7 +143,28 @@ export class GenerationReader implements Reader<EngineOutcome> {
     const { choices } = chunk;
     if (!isChoices(choices))
       throw new EngineError("engine_failed", "the engine sent an event without proper choices");
-    if (choices.length > 0) this.#pass(choices);
+    if (choices.length === 0) return;
+    if (this.#idsMode !== "untouched" && !this.#hasPromptIds) this.#passPromptIds(chunk, choices);
+    this.#pass(choices);
+  }
+
+  /** Chat names them beside its first choices, completions inside. */
+  #passPromptIds(chunk: Record<string, unknown>, choices: readonly ChoiceDelta[]): void {
+    const [choice] = choices;
+    const ids = chunk["prompt_token_ids"] ?? choice?.["prompt_token_ids"];
+    if (choice?.["prompt_token_ids"] && this.#idsMode === "taken")
+      choice["prompt_token_ids"] = null;
+    if (!isIds(ids)) return;
+    this.#hasPromptIds = true;
+    this.#sink.onPromptIds?.(ids);
+  }
+
+  #takeIds(choices: readonly ChoiceDelta[]): readonly number[] {
+    const [choice] = choices;
+    const ids = choice?.["token_ids"];
+    if (choice === undefined || !isIds(ids)) return NO_IDS;
+    if (this.#idsMode === "taken") choice["token_ids"] = null;
+    return ids;
   }
 
   #pass(choices: readonly ChoiceDelta[]): void {
@@ -147,7 +175,7 @@ export class GenerationReader implements Reader<EngineOutcome> {
     this.#chunks += 1;
     if (this.#firstTokenAt === 0) this.#firstTokenAt = this.#readAt;
     this.#lastTokenAt = this.#readAt;
-    this.#sink.onChoices(choices);
+    this.#sink.onChoices(choices, this.#idsMode === "untouched" ? NO_IDS : this.#takeIds(choices));
   }
 
   #wholeFinishReasons(): string[] {
@@ -200,6 +228,12 @@ function isChoice(value: unknown): value is ChoiceDelta {
     (delta === undefined || isRecord(delta)) &&
     (text === undefined || typeof text === "string")
   );
+}
+
+const NO_IDS: readonly number[] = [];
+
+function isIds(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every(Number.isSafeInteger);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

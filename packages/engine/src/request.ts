@@ -5,6 +5,11 @@ export interface EngineRequest {
   readonly body: Readonly<Record<string, unknown>>;
   /** Sent as `x-request-id`, to find the job in the engine's own log. */
   readonly requestId: string;
+  /**
+   * Ask for the ids of prompt and output, and hand them over apart from the choices. These keep
+   * their own only where the body itself asks for them. For one prompt with one choice.
+   */
+  readonly wantsTokenIds?: boolean;
   /** W3C trace context that the engine's spans continue. */
   readonly traceparent?: string;
 }
@@ -15,14 +20,27 @@ export interface EngineCall extends Omit<EngineRequest, "endpoint"> {
 }
 
 /**
- * The user's request, made to stream and to end with its token counts; all else passes untouched.
- * vLLM's per-request metrics ride on the chunk with the counts.
+ * The user's request, made to stream, to end with its token counts, and to tell token ids where they
+ * are wanted; all else passes untouched. vLLM's per-request metrics ride on the chunk with the counts.
  */
-export function streamingBody(body: Readonly<Record<string, unknown>>): string {
+export function streamingBody({ body, wantsTokenIds = false }: EngineRequest): string {
   const { stream_options: options } = body;
   const own = typeof options === "object" && options !== null ? options : {};
-  return JSON.stringify({ ...body, stream: true, stream_options: { ...own, include_usage: true } });
+  return JSON.stringify({
+    ...body,
+    stream: true,
+    stream_options: { ...own, include_usage: true },
+    ...(wantsTokenIds ? { return_token_ids: true } : {}),
+  });
 }
+
+/** What becomes of token ids: left where the engine puts them, copied, or taken out. */
+export function tokenIdsMode({ body, wantsTokenIds = false }: EngineRequest): TokenIdsMode {
+  if (!wantsTokenIds) return "untouched";
+  return body["return_token_ids"] === true ? "copied" : "taken";
+}
+
+export type TokenIdsMode = "untouched" | "copied" | "taken";
 
 /** How many choices the answer must have: `n` for each prompt (completions take several). */
 export function countChoices({ endpoint, body }: EngineRequest): number {

@@ -82,6 +82,8 @@ const PATIENT = {
 /** For tests: writes down what it hears. */
 export class RecordingSink implements EngineSink {
   readonly events: unknown[] = [];
+  readonly ids: number[] = [];
+  promptIds: readonly number[] | null = null;
   accepted = 0;
   readonly #first = Promise.withResolvers<void>();
 
@@ -94,9 +96,14 @@ export class RecordingSink implements EngineSink {
     this.accepted += 1;
   }
 
-  onChoices(choices: readonly unknown[]): void {
+  onChoices(choices: readonly unknown[], ids: readonly number[]): void {
     this.events.push(choices);
+    this.ids.push(...ids);
     this.#first.resolve();
+  }
+
+  onPromptIds(ids: readonly number[]): void {
+    this.promptIds = ids;
   }
 }
 
