@@ -204,6 +204,7 @@ const countsSchema = z.looseObject({
   completed: z.int(),
   aborted: z.int(),
   running: z.int(),
+  tokens_generated: z.int(),
 });
 
 function getStarted(service: Service | null): Service {

@@ -260,6 +260,25 @@ describe("an attempt starts over", () => {
     expect(await redis.hexists(keys.entry(job), "prompt_ids")).toBe(0);
   });
 
+  test("for another version of the model, unless it must not: then it fails", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit({ on_retry: "fail" });
+    const first = await begin(worker, redis);
+    worker.slots = 0;
+    await worker.broker.release(first, "handed_back", null);
+    await startWorker({ version: "v2" });
+    await moveToVersion(redis, job, "v2");
+
+    await expect
+      .poll(async () => (await ingress.getJob("default", job)).end?.outcome.error)
+      .toBe("output_interrupted");
+  });
+
   test("after a worker found that it cannot go on", async ({ redis, startWorker, submit }) => {
     const worker = await startWorker();
     const job = await submit();

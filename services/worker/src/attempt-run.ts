@@ -1,13 +1,23 @@
 import type { Attempt, LogItem, LossReason, Source, WorkerBroker } from "@headrace/broker";
 import type { ChoiceDelta, Endpoint, Outcome, Timings } from "@headrace/contract";
-import type { Engine, EngineOutcome, EngineReply } from "@headrace/engine";
+import {
+  EngineError,
+  type Engine,
+  type EngineOutcome,
+  type EngineReply,
+  type EngineTraits,
+} from "@headrace/engine";
 
+import { isContinuable } from "./continuable.ts";
+import { Continuation } from "./continuation.ts";
 import { carriesOutput, OutputBuffer } from "./output-buffer.ts";
+import { CannotContinue, findSeam, type Seam } from "./seam.ts";
 import { AttemptLost } from "./verdict.ts";
 
 /** What an attempt works with. */
 export interface AttemptTools {
   readonly engine: Engine;
+  readonly traits: EngineTraits;
   readonly broker: WorkerBroker;
   /** The engine accepted the job: it has room. */
   readonly onAccepted: () => void;
@@ -27,9 +37,14 @@ export class AttemptRun implements Source {
     this.#tools = tools;
   }
 
-  /** Whether readers may have output of this attempt. */
+  /** Whether readers may have output of the job. */
   get hasShown(): boolean {
-    return this.#hasOutput;
+    return this.attempt.from > 0 || this.#hasOutput;
+  }
+
+  /** Whether another attempt can go on from what readers have. */
+  get canContinue(): boolean {
+    return this.attempt.from > 0 || this.#output.keepsIds;
   }
 
   /** Hand over what is to be written, oldest first. */
@@ -50,33 +65,88 @@ export class AttemptRun implements Source {
    * Generate to the end.
    *
    * @returns how it went; what output is still unwritten is left in `take()`
-   * @throws EngineError, or the reason given to `stop`
+   * @throws EngineError, CannotContinue, or the reason given to `stop`
    */
   async generate(): Promise<Outcome> {
     this.#tools.broker.open(this);
     const { endpoint, request } = this.attempt.spec;
-    return isGeneration(endpoint)
-      ? this.#stream(endpoint, request)
-      : this.#embed(endpoint, request);
+    if (!isGeneration(endpoint)) return this.#embed(endpoint, request);
+    return this.attempt.from > 0 ? this.#goOn() : this.#stream(endpoint, request);
   }
 
   async #stream(
     endpoint: "/v1/chat/completions" | "/v1/completions",
     body: Readonly<Record<string, unknown>>,
   ): Promise<Outcome> {
+    const wantsTokenIds = this.#tools.traits.hasTokenIds && isContinuable(this.attempt.spec);
     const outcome = await this.#tools.engine.stream(
-      { endpoint, body, requestId: this.attempt.job },
+      { endpoint, body, requestId: this.attempt.job, wantsTokenIds },
       {
         onAccepted: this.#tools.onAccepted,
-        onChoices: (choices) => this.#takeChoices(choices),
+        onPromptIds: (prompt) => this.#output.keepIds({ prompt }),
+        onChoices: (choices, ids) => this.#takeChoices(choices, ids),
       },
       this.#controller.signal,
     );
-    return {
-      usage: outcome.usage,
-      timings: this.#streamTimings(outcome),
-      ...(outcome.id === null ? {} : { engine_id: outcome.id }),
-    };
+    return this.#toOutcome(outcome);
+  }
+
+  /** Go on from where an earlier attempt broke off. */
+  async #goOn(): Promise<Outcome> {
+    const { spec } = this.attempt;
+    const seam = await this.#findSeam();
+    const continuation = new Continuation(spec, seam, this.#modelLength());
+    this.#output.keepIds({ position: seam.ids.length });
+    this.#takeChoices(continuation.begin(), []);
+    if (continuation.request === null) return { usage: continuation.usage(null) };
+    try {
+      const outcome = await this.#streamRest(continuation, continuation.request);
+      return { ...this.#toOutcome(outcome), usage: continuation.usage(outcome.usage) };
+    } catch (error) {
+      if (error instanceof TextEnded) return { usage: continuation.usage(null) };
+      throw asRefusal(error);
+    }
+  }
+
+  /** @throws CannotContinue */
+  async #findSeam(): Promise<Seam> {
+    const { engine, broker } = this.#tools;
+    const { request } = this.attempt.spec;
+    const written = await broker.readWritten(this.attempt);
+    if (written === null) throw new CannotContinue("token ids are missing");
+    const keepsAllIds = request["return_token_ids"] === true;
+    try {
+      return await findSeam(
+        written,
+        (ids) => engine.detokenize(request.model, ids, this.#controller.signal),
+        keepsAllIds,
+      );
+    } catch (error) {
+      throw asRefusal(error);
+    }
+  }
+
+  async #streamRest(
+    continuation: Continuation,
+    body: Readonly<Record<string, unknown>>,
+  ): Promise<EngineOutcome> {
+    return this.#tools.engine.stream(
+      { endpoint: "/v1/completions", body, requestId: this.attempt.job, wantsTokenIds: true },
+      {
+        onAccepted: this.#tools.onAccepted,
+        onChoices: (choices, ids) => {
+          this.#takeChoices(continuation.take(choices, ids), ids);
+          if (continuation.isOver) throw new TextEnded();
+        },
+      },
+      this.#controller.signal,
+    );
+  }
+
+  #modelLength(): number | null {
+    const { models } = this.#tools.traits;
+    const { model: name } = this.attempt.spec.request;
+    return (models.find(({ id }) => id === name) ?? models[0])?.maxModelLength ?? null;
   }
 
   async #embed(
@@ -101,13 +171,21 @@ export class AttemptRun implements Source {
     };
   }
 
-  #takeChoices(choices: readonly ChoiceDelta[]): void {
-    this.#output.add(choices);
+  #takeChoices(choices: readonly ChoiceDelta[], ids: readonly number[]): void {
+    this.#output.add(choices, ids);
     if (this.#hasOutput) return this.#tools.broker.notify(this, false);
     // Who speaks is said with the first token, not before it: it would count as one.
     if (!carriesOutput(choices)) return;
     this.#hasOutput = true;
     this.#tools.broker.notify(this, true);
+  }
+
+  #toOutcome(outcome: EngineOutcome): Outcome {
+    return {
+      usage: outcome.usage,
+      timings: this.#streamTimings(outcome),
+      ...(outcome.id === null ? {} : { engine_id: outcome.id }),
+    };
   }
 
   #streamTimings({ times, metrics }: EngineOutcome): Timings {
@@ -118,6 +196,15 @@ export class AttemptRun implements Source {
       decode_ms: times.lastTokenAt - times.firstTokenAt,
     };
   }
+}
+
+/** A stop string has ended the text, and the engine is to say no more: not a failure. */
+class TextEnded extends Error {}
+
+/** What the engine rejects of a continuation is not the user's request, so the job may start over. */
+function asRefusal(error: unknown): unknown {
+  const isRejected = error instanceof EngineError && error.code === "engine_rejected";
+  return isRejected ? new CannotContinue(error.logMessage) : error;
 }
 
 function isGeneration(endpoint: Endpoint): endpoint is "/v1/chat/completions" | "/v1/completions" {

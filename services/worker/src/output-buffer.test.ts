@@ -109,6 +109,36 @@ describe("OutputBuffer", () => {
   });
 });
 
+describe("OutputBuffer that keeps token ids", () => {
+  test("puts them beside the entry they belong to, what came before them first", () => {
+    const buffer = new OutputBuffer();
+    buffer.keepIds({ prompt: [7, 8] });
+    buffer.add([{ index: 0, delta: { role: "assistant", content: "" } }], []);
+    buffer.add([says("a")], [1]);
+    buffer.add([says("b")], [2, 3]);
+    const first = buffer.take();
+    buffer.add([says("c")], [4]);
+
+    expect(first.map(({ ids }) => ids)).toEqual(["7,8;1,2,3"]);
+    expect(buffer.take().map(({ ids }) => ids)).toEqual(["4"]);
+  });
+
+  test("says where it goes on", () => {
+    const buffer = new OutputBuffer();
+    buffer.keepIds({ position: 5 });
+    buffer.add([says("a")], []);
+
+    expect(buffer.take().map(({ ids }) => ids)).toEqual(["@5;"]);
+  });
+
+  test("keeps none unless it is told to", () => {
+    const buffer = new OutputBuffer();
+    buffer.add([says("a")], [1]);
+
+    expect(buffer.take()).toEqual([{ type: "delta", data: JSON.stringify([says("a")]) }]);
+  });
+});
+
 describe("carriesOutput", () => {
   test.each([
     ["a role alone", { delta: { role: "assistant", content: "" } }, false],

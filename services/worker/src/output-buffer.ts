@@ -1,4 +1,4 @@
-import type { LogItem } from "@headrace/broker";
+import { writeTokenIds, type IdsBefore, type LogItem } from "@headrace/broker";
 import type { ChoiceDelta } from "@headrace/contract";
 
 /** Texts that grow by concatenation: joining two deltas says the same as sending both. */
@@ -16,15 +16,30 @@ const JOINABLE: ReadonlySet<string> = new Set([
  * Holds an attempt's output between two writes, and makes as few log entries of it as can be.
  *
  * Text is joined; whatever else the engine says (tool calls, logprobs, token ids) becomes an entry
- * of its own. An entry never has one choice twice, so each makes one OpenAI chunk.
+ * of its own. An entry never has one choice twice, so each makes one OpenAI chunk. Once told to
+ * keep token ids, it puts those of an entry's output beside it.
  */
 export class OutputBuffer {
-  readonly #entries: Run[][] = [];
+  readonly #entries: Entry[] = [];
   readonly #vectors: LogItem[] = [];
+  #keepsIds = false;
+  #before: IdsBefore | null = null;
 
-  /** Take one event's choices. They are the buffer's from here on. */
-  add(choices: readonly ChoiceDelta[]): void {
+  /** Whether whatever is added has its token ids kept. */
+  get keepsIds(): boolean {
+    return this.#keepsIds;
+  }
+
+  /** Keep token ids from here on; `before` says what comes before them. */
+  keepIds(before: IdsBefore): void {
+    this.#keepsIds = true;
+    this.#before = before;
+  }
+
+  /** Take one event's choices, with the ids of their output. They are the buffer's from here on. */
+  add(choices: readonly ChoiceDelta[], ids: readonly number[] = []): void {
     for (const choice of choices) this.#addChoice(choice);
+    if (this.#keepsIds) this.#entries.at(-1)?.ids.push(...ids);
   }
 
   /** Take the vectors of an embeddings call. */
@@ -34,23 +49,34 @@ export class OutputBuffer {
 
   /** Hand over the oldest items, up to `limit`. */
   take(limit = Number.POSITIVE_INFINITY): LogItem[] {
-    const items = this.#entries.splice(0, limit).map((entry): LogItem => {
-      const choices = entry.map((run) => run.join());
-      return { type: "delta", data: JSON.stringify(choices) };
-    });
+    const items = this.#entries.splice(0, limit).map((entry) => this.#toItem(entry));
     items.push(...this.#vectors.splice(0, limit - items.length));
     return items;
   }
 
+  #toItem({ runs, ids }: Entry): LogItem {
+    const data = JSON.stringify(runs.map((run) => run.join()));
+    if (!this.#keepsIds) return { type: "delta", data };
+    const before = this.#before;
+    this.#before = null;
+    return { type: "delta", data, ids: writeTokenIds(ids, before) };
+  }
+
   #addChoice(choice: ChoiceDelta): void {
     const entry = this.#entries.at(-1);
-    const run = entry?.find(({ index }) => index === choice.index);
+    const run = entry?.runs.find(({ index }) => index === choice.index);
     if (entry === undefined || run?.tryAdd(choice) === false) {
-      this.#entries.push([new Run(choice)]);
+      this.#entries.push({ runs: [new Run(choice)], ids: [] });
     } else if (run === undefined) {
-      entry.push(new Run(choice));
+      entry.runs.push(new Run(choice));
     }
   }
+}
+
+/** A log entry as it grows. */
+interface Entry {
+  readonly runs: Run[];
+  readonly ids: number[];
 }
 
 /**

@@ -3,6 +3,7 @@ import { jobIdSchema } from "@headrace/contract";
 import { EngineError } from "@headrace/engine";
 import { describe, expect, test } from "vitest";
 
+import { CannotContinue } from "./seam.ts";
 import { AttemptLost, Draining, judge } from "./verdict.ts";
 
 const attempt: Attempt = {
@@ -23,8 +24,9 @@ const attempt: Attempt = {
   },
 };
 const fragile = { ...attempt, isFragile: true };
-const silent = { hasShown: false, maxAttempts: 3 };
-const shown = { hasShown: true, maxAttempts: 3 };
+const silent = { hasShown: false, canContinue: false, maxAttempts: 3 };
+const shown = { hasShown: true, canContinue: false, maxAttempts: 3 };
+const continuable = { hasShown: true, canContinue: true, maxAttempts: 3 };
 const cut = new EngineError("engine_unavailable", "cut after 3 chunks");
 
 describe("judge", () => {
@@ -79,6 +81,18 @@ describe("judge", () => {
       expect(judge(error, fragile, silent)).not.toMatchObject({ kind: "fail" });
     },
   );
+
+  test("lets a fragile job go on where that is exact", () => {
+    expect(judge(new Draining(), fragile, continuable)).toMatchObject({ kind: "hand_back" });
+    expect(judge(cut, fragile, continuable)).toMatchObject({ kind: "retry" });
+  });
+
+  test("starts over what cannot be gone on with", () => {
+    const refused = new CannotContinue("it was still reasoning");
+
+    expect(judge(refused, { ...attempt, from: 3 }, shown)).toEqual({ kind: "restart" });
+    expect(judge(refused, { ...fragile, from: 3 }, shown)).toEqual({ kind: "restart" });
+  });
 
   test("leaves a lost job to whoever has it", () => {
     expect(judge(new AttemptLost("fenced"), attempt, shown)).toEqual({

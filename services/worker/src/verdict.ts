@@ -2,6 +2,8 @@ import type { Attempt, LossReason } from "@headrace/broker";
 import { PlatformError, toErrorBody, type ErrorBody, type ErrorCode } from "@headrace/contract";
 import { EngineError } from "@headrace/engine";
 
+import { CannotContinue } from "./seam.ts";
+
 /** The attempt was taken from this worker: another has it, or the job has ended. */
 export class AttemptLost extends Error {
   override readonly name = "AttemptLost";
@@ -24,26 +26,31 @@ export type Verdict =
   | { readonly kind: "lost"; readonly reason: LossReason }
   /** Back to the queue, none the worse for it. `isEngineFull`: send it nothing for a while. */
   | { readonly kind: "hand_back"; readonly isEngineFull: boolean }
+  /** Back to the queue, none the worse for it, but not to be gone on with. */
+  | { readonly kind: "restart" }
   /** Back to the queue with one attempt fewer, after a pause. */
   | { readonly kind: "retry"; readonly failure: ErrorCode; readonly pauseMs: number }
   | { readonly kind: "fail"; readonly error: ErrorBody };
 
+/** What else a verdict depends on. */
+export interface Circumstances {
+  /** Whether readers have output of this job already. */
+  readonly hasShown: boolean;
+  /** Whether the next attempt can go on from it. */
+  readonly canContinue: boolean;
+  readonly maxAttempts: number;
+}
+
 /** Pause before the second attempt; four times that before the third. */
 const RETRY_PAUSE_MS = 200;
 
-/**
- * Decide what an attempt's failure means for its job.
- *
- * @param hasShown whether readers have output of this attempt already
- */
-export function judge(
-  error: unknown,
-  attempt: Attempt,
-  circumstances: { readonly hasShown: boolean; readonly maxAttempts: number },
-): Verdict {
+/** Decide what an attempt's failure means for its job. */
+export function judge(error: unknown, attempt: Attempt, circumstances: Circumstances): Verdict {
   if (error instanceof AttemptLost) return { kind: "lost", reason: error.reason };
-  const { hasShown, maxAttempts } = circumstances;
-  const mustNotRestart = attempt.isFragile && hasShown;
+  // A job that must not start over is ended by the next claim.
+  if (error instanceof CannotContinue) return { kind: "restart" };
+  const { hasShown, canContinue, maxAttempts } = circumstances;
+  const mustNotRestart = attempt.isFragile && hasShown && !canContinue;
   const isFree = error instanceof Draining || isBeforeWork(error);
   if (isFree && !mustNotRestart) {
     return { kind: "hand_back", isEngineFull: !(error instanceof Draining) };

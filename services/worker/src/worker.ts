@@ -135,7 +135,7 @@ export class Worker {
       {
         whenFree: (signal) => this.#board.whenFree(signal),
         countFree: () => this.#board.countFree(),
-        start: (attempt) => this.#start(attempt),
+        start: (attempt) => this.#start(attempt, traits),
         onLockLost: (job) => this.#runs.get(job)?.onLost("lock_lost"),
       },
       // The ledger has the job's end already: to this worker it is lost like any other.
@@ -182,11 +182,12 @@ export class Worker {
     }
   }
 
-  #start(attempt: Attempt): void {
+  #start(attempt: Attempt, traits: EngineTraits): void {
     if (this.#broker === null) return;
     this.#board.take();
     const run = new AttemptRun(attempt, {
       engine: this.#engine,
+      traits,
       broker: this.#broker,
       onAccepted: () => this.#window.onAccepted(performance.now()),
     });
@@ -215,6 +216,7 @@ export class Worker {
       }
       const verdict = judge(error, run.attempt, {
         hasShown: run.hasShown,
+        canContinue: run.canContinue,
         maxAttempts: this.#config.WORKER_MAX_ATTEMPTS,
       });
       if (verdict.kind === "hand_back" && verdict.isEngineFull) {
@@ -233,6 +235,9 @@ export class Worker {
       case "hand_back":
         this.#events.attemptEnded("handed_back");
         return broker.release(run, "handed_back", null);
+      case "restart":
+        this.#events.attemptEnded("handed_back");
+        return broker.release(run, "cannot_continue", null);
       case "retry":
         this.#events.attemptEnded("retried");
         await delay(verdict.pauseMs);
