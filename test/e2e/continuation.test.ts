@@ -9,9 +9,10 @@ import {
   type ExpectedText,
 } from "@headrace/engine-sim/language";
 import * as fc from "fast-check";
+import OpenAI from "openai";
 import { describe, expect } from "vitest";
 
-import type { Platform } from "../platform.ts";
+import { API_KEY, type Platform } from "../platform.ts";
 import { platformTest as test } from "./platform-test.ts";
 
 const MODEL = "headrace-sim-8b";
@@ -41,18 +42,27 @@ interface Outcome {
 async function breakOff(
   { client, platform }: { readonly client: Headrace; readonly platform: Platform },
   submit: Submit,
-  cuts: readonly { readonly path: string; readonly afterTokens: number }[],
+  cuts: readonly Cut[],
 ): Promise<Outcome> {
-  await fetch(new URL("/sim/faults", platform.engine.url), { method: "DELETE" });
-  for (const { path, afterTokens } of cuts) {
-    await fetch(new URL("/sim/faults", platform.engine.url), {
-      method: "POST",
-      body: JSON.stringify({ kind: "cut", path, after_tokens: afterTokens, times: 1 }),
-    });
-  }
+  await setCuts(platform, cuts);
   const { id } = await client.submit(submit);
   const events = await Array.fromAsync(client.events(id));
   return { job: await client.get(id), events, text: events.map(textOf).join("") };
+}
+
+/** Where the engine breaks off the next call of a path. */
+interface Cut {
+  readonly path: string;
+  readonly afterTokens: number;
+}
+
+async function setCuts({ engine }: Platform, cuts: readonly Cut[]): Promise<void> {
+  const faults = new URL("/sim/faults", engine.url);
+  await fetch(faults, { method: "DELETE" });
+  for (const { path, afterTokens } of cuts) {
+    const fault = { kind: "cut", path, after_tokens: afterTokens, times: 1 };
+    await fetch(faults, { method: "POST", body: JSON.stringify(fault) });
+  }
 }
 
 function textOf({ event }: JobEventItem): string {
@@ -101,9 +111,7 @@ function findWideCharacter(maxTokens: number): { content: string; begun: number 
   throw new Error("no answer has such a character");
 }
 
-const cutChat = (afterTokens: number): { path: string; afterTokens: number }[] => [
-  { path: CHAT, afterTokens },
-];
+const cutChat = (afterTokens: number): Cut[] => [{ path: CHAT, afterTokens }];
 
 describe("a job that breaks off", () => {
   test("goes on from the next token", async ({ client, platform }) => {
@@ -304,6 +312,38 @@ describe("at the seam", () => {
     });
     await fc.assert(property, { numRuns: 20 });
   }, 30_000);
+});
+
+describe("an OpenAI stream that breaks off", () => {
+  const open = async (platform: Platform, afterTokens: number, fields: Fields): Promise<string> => {
+    await setCuts(platform, cutChat(afterTokens));
+    const client = new OpenAI({ baseURL: `${platform.url}/v1`, apiKey: API_KEY, maxRetries: 0 });
+    const stream = await client.chat.completions.create({
+      model: MODEL,
+      messages: messages("Stream"),
+      max_tokens: 30,
+      stream: true,
+      ...fields,
+    });
+    let text = "";
+    for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
+    return text;
+  };
+  const expected = expectedChatText(messages("Stream"), { maxTokens: 30 }).text;
+
+  test("goes on", async ({ platform }) => {
+    expect(await open(platform, 12, {})).toBe(expected);
+  });
+
+  test("ends with an error where going on would not be exact", async ({ platform }) => {
+    await expect(open(platform, 12, { logprobs: true })).rejects.toMatchObject({
+      code: "engine_unavailable",
+    });
+  });
+
+  test("begins anew, and nobody knows, while it had shown nothing", async ({ platform }) => {
+    expect(await open(platform, 0, { logprobs: true })).toBe(expected);
+  });
 });
 
 describe("a job starts over, and says so, where going on would not be exact:", () => {

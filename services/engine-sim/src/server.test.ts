@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { IncomingMessage, request as openRequest } from "node:http";
 import { text as readText } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { chatPromptIds, expectedChatText, expectedText, tokenize } from "./language.ts";
+import { chatPromptIds, detokenize, expectedChatText, expectedText, tokenize } from "./language.ts";
 import { type EngineSim, startEngineSim } from "./server.ts";
 import { post, postStreaming, readStream } from "./sse-client.ts";
 
@@ -100,6 +100,46 @@ describe("generation", () => {
       });
       expect(rest.ids).toEqual(whole.ids.slice(k));
     }
+  });
+
+  test("says nothing of a character that its prompt began; its ids all together do", async () => {
+    const body = { prompt: "The sea", max_tokens: 120, ignore_eos: true, return_token_ids: true };
+    const { ids } = await postStreaming(completions, body);
+    const isBegun = (count: number): boolean => detokenize(ids.slice(0, count)).endsWith("\uFFFD");
+    const begun = ids.findIndex((_, count) => isBegun(count));
+    const ended = ids.findIndex((_, count) => count > begun && !isBegun(count));
+    const rest = await postStreaming(completions, {
+      ...body,
+      prompt: [...tokenize("The sea"), ...ids.slice(0, begun)],
+      max_tokens: 120 - begun,
+    });
+
+    expect(begun).toBeGreaterThan(0);
+    expect(rest.ids).toEqual(ids.slice(begun));
+    expect(rest.text).toBe(detokenize(ids.slice(ended)));
+    expect(await answerOf(`${engine.url}/detokenize`, { tokens: ids.slice(0, begun) })).toEqual({
+      prompt: expect.stringMatching(/\uFFFD$/),
+    });
+  });
+
+  test("knows nothing of a stop string that its prompt began", async () => {
+    const { ids, text } = await postStreaming(completions, {
+      prompt: "A",
+      ignore_eos: true,
+      return_token_ids: true,
+    });
+    const half = tokenize("A").concat(ids.slice(0, 8));
+    const at = detokenize(ids.slice(0, 8)).length;
+    const stop = text.slice(at - 3, at + 3);
+    const rest = await postStreaming(completions, {
+      prompt: half,
+      max_tokens: 8,
+      ignore_eos: true,
+      stop,
+    });
+
+    expect(rest.text).toBe(text.slice(at));
+    expect(rest.finishReason).toBe("length");
   });
 
   test("gives each token a chunk of its own, and usage and times after the last", async () => {

@@ -4,6 +4,8 @@ import { CannotContinue, findSeam } from "./seam.ts";
 
 /** Ids are bytes here, so that a character may take several. */
 const spell = async (ids: readonly number[]): Promise<string> => Buffer.from(ids).toString();
+const spellTrimmed = async (ids: readonly number[]): Promise<string> =>
+  (await spell(ids)).replace(/^ /, "");
 const unneeded = (): never => {
   throw new Error("nothing needs to be spelled");
 };
@@ -24,6 +26,12 @@ describe("findSeam", () => {
       shownLength: 5,
       isEnded: false,
     });
+  });
+
+  test("loses no space to a tokenizer that drops the first", async () => {
+    const seam = await findSeam(written(bytes(" Hi you"), says(" Hi")), spellTrimmed, false);
+
+    expect(seam).toMatchObject({ text: " Hi you", shownLength: 3 });
   });
 
   test("reads the text of completions", async () => {

@@ -48,7 +48,7 @@ export async function findSeam(
   if (isEnded) {
     return { promptIds, ids: written.ids, text: shown, shownLength: shown.length, isEnded };
   }
-  const { ids, text } = await spellWhole(written.ids, shown, detokenize);
+  const { ids, text } = await spellWhole(written, shown, detokenize);
   if (keepsAllIds && ids.length < written.ids.length) {
     throw new CannotContinue("readers have ids of a character that is not whole");
   }
@@ -104,15 +104,23 @@ function isSaid(value: unknown): boolean {
 
 /** Spell the ids, less those at the end that only begin a character. */
 async function spellWhole(
-  all: readonly number[],
+  { promptIds, ids: all }: WrittenOutput,
   shown: string,
   detokenize: Detokenize,
 ): Promise<{ readonly ids: readonly number[]; readonly text: string }> {
-  const spelled = await detokenize(all);
+  // Some tokenizers drop a space at the beginning of what they spell, so it begins in the prompt.
+  const prompt = promptIds.slice(-1);
+  const spelledPrompt = await detokenize(prompt);
+  const spell = async (ids: readonly number[]): Promise<string> => {
+    const text = await detokenize([...prompt, ...ids]);
+    if (text.startsWith(spelledPrompt)) return text.slice(spelledPrompt.length);
+    throw new CannotContinue("the ids do not spell the prompt");
+  };
+  const spelled = await spell(all);
   if (spelled === shown || !spelled.endsWith(REPLACEMENT)) return { ids: all, text: spelled };
   for (let partial = 1; partial <= MOST_PARTIAL_TOKENS && partial < all.length; partial += 1) {
     const ids = all.slice(0, -partial);
-    const text = await detokenize(ids);
+    const text = await spell(ids);
     if (!text.endsWith(REPLACEMENT)) return { ids, text };
   }
   // They begin no character: the engine said so as well.
