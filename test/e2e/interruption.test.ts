@@ -10,13 +10,14 @@ const STEP_MS = 10;
 const TOKENS = 300;
 /** Readers of our events, and as many of the official `openai` package's streams. */
 const READERS_OF_EACH_KIND = 4;
+const READERS = 2 * READERS_OF_EACH_KIND;
 /** Pieces of text that every reader has before the worker is interrupted. */
 const PIECES_BEFORE = 10;
 /**
- * Most tokens of a stream that may be generated twice: those on their way from the engine, and for a
- * killed worker those that waited to be written together.
+ * Most tokens of a stream that may be generated twice: those on their way from the engine and, for a
+ * killed worker, those that waited to be written together. A tenth of a second, as machines may be busy.
  */
-const TOKENS_TWICE = { SIGTERM: 3, SIGKILL: 6 } as const;
+const MOST_TOKENS_TWICE = 10;
 
 const interruptionTest = test.extend("platform", async ({}, { onCleanup }) => {
   const platform = await Platform.start({ engineFlags: ["--step-ms", String(STEP_MS)] });
@@ -147,7 +148,7 @@ describe("no reader notices", () => {
       await annotate(describeCost(cost));
 
       expectUnbroken(cost);
-      expect(cost.tokensTwice).toBeLessThanOrEqual(cost.transcripts.length * TOKENS_TWICE.SIGTERM);
+      expect(cost.tokensTwice).toBeLessThanOrEqual(READERS * MOST_TOKENS_TWICE);
       expect(cost.longestPauseMs).toBeLessThan(1_000);
     },
     30_000,
@@ -160,7 +161,7 @@ describe("no reader notices", () => {
       await annotate(describeCost(cost));
 
       expectUnbroken(cost);
-      expect(cost.tokensTwice).toBeLessThanOrEqual(cost.transcripts.length * TOKENS_TWICE.SIGKILL);
+      expect(cost.tokensTwice).toBeLessThanOrEqual(READERS * MOST_TOKENS_TWICE);
       // The lock's 15 s, and up to 5 s until somebody looks.
       expect(cost.longestPauseMs).toBeLessThan(25_000);
     },
