@@ -23,6 +23,7 @@
 -- many ms, live workers. Accepting twice changes nothing and says the same.
 -- @include clock
 -- @include flow
+-- @include redis-run
 local entry, id = KEYS[1], ARGV[1]
 local priority = tonumber(ARGV[5])
 local known = redis.call('HMGET', entry, 'state', 'priority', 'accepted_at', 'deadline_at')
@@ -32,7 +33,7 @@ if not known[1] then
   local deadline_at = string.format('%.0f', now + ARGV[3])
   redis.call('HSET', entry, 'state', 'queued', 'accepted_at', now, 'priority', priority,
     'retention_ms', ARGV[4], 'deadline_at', deadline_at,
-    'version', ARGV[6], 'spec', ARGV[2])
+    'version', ARGV[6], 'spec', ARGV[2], 'run', redis_run())
   if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
   if ARGV[8] == '1' then
     redis.call('HSET', entry, 'attached', ARGV[7])

@@ -18,12 +18,17 @@
 -- output entries of earlier attempts stand, for this one to go on from; 0 when it starts (over).
 -- @include end-job
 -- @include flow
+-- @include redis-run
+
+-- More attempts than Redis can have forgotten of one job.
+local FORGOTTEN_ATTEMPTS = 1000
+
 local id, slot, token, death_limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local version, has_ids = ARGV[5], ARGV[6] == '1'
 local job = named_job(id, slot)
 local field = redis.call('HMGET', job.entry, 'state', 'epoch', 'attempts', 'deaths', 'deadline_at',
   'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token', 'shown', 'from',
-  'made_by', 'first_token_at', 'first_shown_at')
+  'made_by', 'first_token_at', 'first_shown_at', 'run')
 local state, epoch, attempts = field[1], tonumber(field[2] or 0), tonumber(field[3] or 0)
 local deaths, deadline_at, first_claimed_at = tonumber(field[4] or 0), tonumber(field[5]), field[6]
 -- Whether any attempt has shown output, not only the last: an attempt may end without any.
@@ -68,11 +73,19 @@ if shown and fragile and not continues then
 end
 
 if job.attempt_end then end_attempt(job.entry, epoch, now, job.attempt_end, '') end
+-- An attempt that Redis has forgotten had an epoch, which readers have seen and its worker writes
+-- under: no other may have the same.
+local run = redis_run()
+if field[18] ~= run then
+  epoch = epoch + FORGOTTEN_ATTEMPTS
+  redis.call('HINCRBY', job.entry, 'skipped', FORGOTTEN_ATTEMPTS)
+end
 epoch, attempts = epoch + 1, attempts + 1
 begin_attempt(job.entry, epoch, now, string.match(token, '^[^:]+'))
 redis.call('HSET', job.entry, 'state', 'in_progress', 'epoch', epoch, 'next', 1,
   'attempts', attempts, 'deaths', deaths, 'token', token, 'claimed_at', now,
-  'first_claimed_at', first_claimed_at or now, 'made_by', version)
+  'first_claimed_at', first_claimed_at or now, 'made_by', version,
+  'run', run)
 redis.call('HDEL', job.entry, 'first_token_at', 'retry_reason')
 if shown then redis.call('HSET', job.entry, 'shown', 1) end
 if continues then

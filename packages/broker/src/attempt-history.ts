@@ -3,9 +3,6 @@ import type { Redis } from "ioredis";
 
 import { keys } from "./keys.ts";
 
-/** Attempts of one job that are kept: as many as `lua/include/attempts.lua` keeps. */
-const KEPT_ATTEMPTS = 16;
-
 /** What became of one attempt. Instants are ms of Redis' clock. */
 export interface PastAttempt {
   readonly epoch: number;
@@ -26,16 +23,24 @@ export interface AttemptHistory {
 
 /** Read what the ledger keeps of a job's attempts. */
 export async function readAttempts(redis: Redis, job: JobId): Promise<AttemptHistory> {
-  const last = Number((await redis.hget(keys.entry(job), "epoch")) ?? 0);
-  const first = Math.max(1, last - KEPT_ATTEMPTS + 1);
-  const epochs = Array.from({ length: last - first + 1 }, (_, at) => first + at);
+  const entry = keys.entry(job);
+  const [names, [last, skipped]] = await Promise.all([
+    redis.hkeys(entry),
+    redis.hmget(entry, "epoch", "skipped"),
+  ]);
+  // A restart of Redis leaves a gap in the epochs.
+  const epochs = names
+    .flatMap((name) => /^attempt:(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((a, b) => a - b);
   if (epochs.length === 0) return { attempts: [], forgottenCount: 0 };
   const fields = epochs.flatMap((epoch) => [`attempt:${epoch}`, `attempt_end:${epoch}`]);
-  const values = await redis.hmget(keys.entry(job), ...fields);
+  const values = await redis.hmget(entry, ...fields);
   const attempts = epochs.flatMap(
     (epoch, at) => parseAttempt(epoch, values[at * 2], values[at * 2 + 1]) ?? [],
   );
-  return { attempts, forgottenCount: last - attempts.length };
+  const made = Number(last ?? 0) - Number(skipped ?? 0);
+  return { attempts, forgottenCount: Math.max(0, made - attempts.length) };
 }
 
 function parseAttempt(

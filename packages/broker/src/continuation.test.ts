@@ -5,6 +5,7 @@ import { describe, expect } from "vitest";
 import { keys } from "./keys.ts";
 import {
   brokerTest as test,
+  claimJob,
   delta,
   TestReader,
   type TestSource,
@@ -13,6 +14,7 @@ import {
 import { writeTokenIds } from "./token-ids.ts";
 
 const PROMPT = [7, 8, 9];
+const READY_MS = 5_000;
 const DONE = { status: "completed", outcome: {}, items: [] } as const;
 
 /** Say a word and a half with ids, as a first attempt does, and wait until both are in the log. */
@@ -387,6 +389,39 @@ describe("a reader who has more than Redis kept", () => {
   });
 });
 
+describe("an attempt that Redis has forgotten", () => {
+  test("has an epoch that no other has, so that neither its worker nor its readers mistake it", async ({
+    ingress,
+    redis,
+    redisServer,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const job = await submit();
+    const kept = await snapshot(redis, job);
+    const forgotten = await claimJob(redis, job, "w-first:1");
+    await redisServer.kill();
+    await redisServer.restart();
+    await ingress.assertReady(READY_MS);
+    await restore(redis, kept);
+
+    const next = await claimJob(redis, job, "w-second:1");
+    const after = await claimJob(redis, job, "w-third:1");
+
+    expect([forgotten, next, after]).toMatchObject([
+      { epoch: 1 },
+      { epoch: 1_001 },
+      { epoch: 1_002 },
+    ]);
+
+    const history = await ingress.getAttempts(job);
+    expect(history.attempts.map(({ epoch }) => epoch)).toEqual([1_001, 1_002]);
+    expect(history.forgottenCount).toBe(0);
+  }, 15_000);
+});
+
 /** Put a job into the queue of another version, as an operator might who moves a backlog. */
 async function moveToVersion(redis: Redis, job: JobId, version: string): Promise<void> {
   const code = keys.slotOf(job);
@@ -398,15 +433,18 @@ async function moveToVersion(redis: Redis, job: JobId, version: string): Promise
   await redis.zadd(`${to}:marker`, 0, "0");
 }
 
-/** A job's entry and log as Redis would have them again after a crash. */
-async function snapshot(redis: Redis, job: JobId): Promise<Map<string, Buffer>> {
-  const kept = new Map<string, Buffer>();
+/** A job's entry and log as Redis would have them again after a crash; null for what was not yet. */
+async function snapshot(redis: Redis, job: JobId): Promise<Map<string, Buffer | null>> {
+  const kept = new Map<string, Buffer | null>();
   for (const key of [keys.entry(job), keys.log(job)]) {
     kept.set(key, await redis.dumpBuffer(key));
   }
   return kept;
 }
 
-async function restore(redis: Redis, kept: ReadonlyMap<string, Buffer>): Promise<void> {
-  for (const [key, value] of kept) await redis.restore(key, 0, value, "REPLACE");
+async function restore(redis: Redis, kept: ReadonlyMap<string, Buffer | null>): Promise<void> {
+  for (const [key, value] of kept) {
+    if (value === null) await redis.del(key);
+    else await redis.restore(key, 0, value, "REPLACE");
+  }
 }

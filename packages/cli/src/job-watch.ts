@@ -52,7 +52,7 @@ export class JobWatch {
     if (event.type === "job.queued") this.#waiting.start();
     if (event.type === "attempt.started") {
       if (this.#lastCharacter === "") this.#waiting.start();
-      if (event.epoch > 1) this.#tell(`attempt ${event.epoch} (${event.reason.replace("_", " ")})`);
+      if (event.reason !== "first") this.#tell(`attempt ${event.epoch} (${toWords(event.reason)})`);
     }
     if (event.type === "output.delta") this.#vectorCount += event.data?.length ?? 0;
     const piece = this.#fold.take(event);
@@ -85,6 +85,10 @@ export class JobWatch {
     if (this.#lastCharacter !== "" && this.#lastCharacter !== "\n") this.#terminal.out.write("\n");
     this.#lastCharacter &&= "\n";
   }
+}
+
+function toWords(reason: string): string {
+  return reason.replaceAll("_", " ");
 }
 
 const STATUSES: Readonly<Record<TerminalEvent["type"], JobStatus>> = {

@@ -8,7 +8,10 @@ const cursorPattern = /^(\d{1,10})-(\d{1,10})$/;
  * the SSE event, so a reader's `Last-Event-ID` needs no translation.
  */
 export interface Cursor {
-  /** Which attempt wrote the entry, from 1; 0 for a job that ended before any attempt. */
+  /**
+   * Which attempt wrote the entry, from 1; 0 for a job that ended before any attempt. Each is greater
+   * than all before it; after a restart of Redis, which may have forgotten some, by 1,000.
+   */
   readonly epoch: number;
   /** Place within the attempt: 0 is `attempt.started`, output begins at 1. */
   readonly index: number;
