@@ -8,6 +8,8 @@ import type { TokenIdsMode } from "./request.ts";
 
 /** One event holds one token per choice, or a tool call's arguments: far below this, in bytes. */
 const MAX_EVENT_BYTES = 1_048_576;
+/** The first may name the ids of the prompt, where they were asked for: seven bytes each. */
+const MAX_EVENT_BYTES_WITH_IDS = 16_777_216;
 
 /** How OpenAI's streams end. */
 const DONE = "[DONE]";
@@ -80,7 +82,7 @@ export class GenerationReader implements Reader<EngineOutcome> {
   readonly #sink: EngineSink;
   readonly #expectedChoices: number;
   readonly #idsMode: TokenIdsMode;
-  readonly #events = new EventStream(MAX_EVENT_BYTES, (data) => this.#take(data));
+  readonly #events: EventStream;
   readonly #finishReasons = new Map<number, string | null>();
   #head: Record<string, unknown> | null = null;
   #usage: unknown = null;
@@ -97,6 +99,8 @@ export class GenerationReader implements Reader<EngineOutcome> {
     this.#expectedChoices = expectedChoices;
     this.#sink = sink;
     this.#idsMode = idsMode;
+    const limit = idsMode === "untouched" ? MAX_EVENT_BYTES : MAX_EVENT_BYTES_WITH_IDS;
+    this.#events = new EventStream(limit, (data) => this.#take(data));
   }
 
   accepts({ status, contentType }: ResponseHead): boolean {

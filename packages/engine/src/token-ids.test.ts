@@ -62,6 +62,20 @@ describe("token ids", () => {
     expect(sink.events.at(-1)).toMatchObject([{ token_ids: [2, 3] }]);
   });
 
+  test("of a long prompt are read, though they make one long event", async () => {
+    const prompt = Array.from({ length: 300_000 }, (_, id) => 100_000 + id);
+    const opening = event({ ...OPENING, prompt_token_ids: prompt });
+    const rest = [says("a", [1], "stop"), "[DONE]"].map(event).join("");
+    await using server = await TestEngine.start(streams(opening + rest), {
+      maxOutputBytes: 10_000_000,
+    });
+    const sink = new RecordingSink();
+
+    await server.engine.stream({ ...CHAT, wantsTokenIds: true }, sink, never);
+
+    expect(sink.promptIds).toHaveLength(300_000);
+  });
+
   test("are neither asked for nor looked at otherwise", async () => {
     await using server = await TestEngine.start(streams(chat));
     const sink = new RecordingSink();

@@ -131,6 +131,15 @@ describe("OutputBuffer that keeps token ids", () => {
     expect(buffer.take().map(({ ids }) => ids)).toEqual(["@5;"]);
   });
 
+  test("keeps none of a prompt too long to be kept", () => {
+    const buffer = new OutputBuffer();
+    buffer.keepIds({ prompt: Array.from({ length: 262_145 }, (_, id) => id) });
+    buffer.add([says("a")], [1]);
+
+    expect(buffer.keepsIds).toBe(false);
+    expect(buffer.take()[0]).not.toHaveProperty("ids");
+  });
+
   test("keeps none unless it is told to", () => {
     const buffer = new OutputBuffer();
     buffer.add([says("a")], [1]);

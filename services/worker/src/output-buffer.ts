@@ -12,6 +12,9 @@ const JOINABLE: ReadonlySet<string> = new Set([
   "stop_reason",
 ]);
 
+/** Some 2 MB, and a few ms of Redis. */
+const MOST_PROMPT_IDS = 262_144;
+
 /**
  * Holds an attempt's output between two writes, and makes as few log entries of it as can be.
  *
@@ -30,8 +33,12 @@ export class OutputBuffer {
     return this.#keepsIds;
   }
 
-  /** Keep token ids from here on; `before` says what comes before them. */
+  /**
+   * Keep token ids from here on; `before` says what comes before them. Those of a very long prompt are
+   * not kept: writing them would hold Redis up.
+   */
   keepIds(before: IdsBefore): void {
+    if ("prompt" in before && before.prompt.length > MOST_PROMPT_IDS) return;
     this.#keepsIds = true;
     this.#before = before;
   }
