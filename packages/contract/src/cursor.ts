@@ -41,7 +41,10 @@ export function isAfter(a: Cursor, b: Cursor): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.index > b.index);
 }
 
-/** Whether nothing can lie between `before` and `next`: the next index, or a new attempt. */
+/**
+ * Whether nothing can lie between `before` and `next`: the next index, or a new attempt that starts
+ * over. Before one that goes on, something may.
+ */
 export function follows(next: Cursor, before: Cursor): boolean {
   if (next.epoch === before.epoch) return next.index === before.index + 1;
   return next.epoch > before.epoch && next.index === 0;
