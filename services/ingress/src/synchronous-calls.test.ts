@@ -81,6 +81,23 @@ describe("a call that is not streamed", () => {
     });
   });
 
+  test("answers with what Redis kept, not with what it lost", async ({ client, worker, redis }) => {
+    const answer = client.call("POST", "/v1/chat/completions", { body: chat });
+    const run = await worker.next();
+    const { job } = run.attempt;
+    run.say("lost");
+    const reader = await client.stream("GET", `/v1/jobs/${job}/events?starting_after=1-0`);
+    await reader.next();
+    reader.hangUp();
+    await redis.del(...(await redis.keys(`*:log:${job}`)));
+    // So that the ingress hears of the rest by reading the log alone.
+    for (const entry of await redis.keys(`*:job:${job}`)) await redis.hdel(entry, "watchers");
+    run.say("kept");
+    await run.complete();
+
+    expect((await answer).body).toMatchObject({ choices: [{ message: { content: "kept" } }] });
+  });
+
   test("answers with the last attempt's output only", async ({ client, worker }) => {
     const answer = client.call("POST", "/v1/chat/completions", { body: chat });
     const first = await worker.next();
