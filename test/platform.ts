@@ -1,76 +1,13 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-
-import { findFreePort, RedisServer } from "@headrace/testkit";
+import { findFreePort, RedisServer, type ManagedProcess } from "@headrace/testkit/instruments";
 import { z } from "zod";
 
-const START_MS = 15_000;
-const STOP_MS = 10_000;
-const LOOK_MS = 50;
-/** Lines of a process' output kept for whoever asks what it said. */
-const KEPT_LINES = 2_000;
+import { startService } from "./service.ts";
 
 /** Extra environment for a service, or extra flags for the engine. */
 export interface PlatformOptions {
   readonly engineFlags?: readonly string[];
   readonly ingress?: Readonly<Record<string, string>>;
   readonly worker?: Readonly<Record<string, string>>;
-}
-
-/** One of the platform's processes, as it really runs. */
-export class Service {
-  readonly name: string;
-  readonly url: string;
-  readonly lines: string[] = [];
-  readonly #process: ChildProcess;
-
-  constructor(name: string, url: string, child: ChildProcess) {
-    this.name = name;
-    this.url = url;
-    this.#process = child;
-    for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => {
-        this.lines.push(...text.split("\n").filter(Boolean));
-        this.lines.splice(0, this.lines.length - KEPT_LINES);
-      });
-    }
-  }
-
-  get pid(): number {
-    return this.#process.pid ?? 0;
-  }
-
-  get hasExited(): boolean {
-    return this.#process.exitCode !== null || this.#process.signalCode !== null;
-  }
-
-  signal(name: NodeJS.Signals): void {
-    this.#process.kill(name);
-  }
-
-  /** Wait for `path` to answer 200. */
-  async whenReady(path: string): Promise<void> {
-    const deadline = performance.now() + START_MS;
-    while (performance.now() < deadline && !this.hasExited) {
-      const response = await fetch(new URL(path, this.url)).catch(() => null);
-      await response?.body?.cancel();
-      if (response?.status === 200) return;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
-    throw new Error(`${this.name} is not ready:\n${this.lines.slice(-20).join("\n")}`);
-  }
-
-  /** Ask it to stop, and wait until it has. @returns its exit code, null when it had to be killed */
-  async stop(): Promise<number | null> {
-    if (this.hasExited) return this.#process.exitCode;
-    const exit = once(this.#process, "exit");
-    this.signal("SIGTERM");
-    const timer = setTimeout(() => this.signal("SIGKILL"), STOP_MS);
-    await exit;
-    clearTimeout(timer);
-    return this.#process.exitCode;
-  }
 }
 
 /** Key of every platform under test. */
@@ -80,9 +17,9 @@ export const API_KEY = "hr_test_0123456789abcdef";
 export class Platform {
   readonly redis: RedisServer;
   readonly #options: PlatformOptions;
-  readonly #services: Service[] = [];
-  #engine: Service | null = null;
-  #ingress: Service | null = null;
+  readonly #services: ManagedProcess[] = [];
+  #engine: ManagedProcess | null = null;
+  #ingress: ManagedProcess | null = null;
 
   private constructor(redis: RedisServer, options: PlatformOptions) {
     this.redis = redis;
@@ -103,20 +40,20 @@ export class Platform {
     }
   }
 
-  get engine(): Service {
+  get engine(): ManagedProcess {
     return getStarted(this.#engine);
   }
 
-  get ingress(): Service {
+  get ingress(): ManagedProcess {
     return getStarted(this.#ingress);
   }
 
   /** Every process but Redis, in the order they were started. */
-  get services(): readonly Service[] {
+  get services(): readonly ManagedProcess[] {
     return this.#services;
   }
 
-  get workers(): readonly Service[] {
+  get workers(): readonly ManagedProcess[] {
     return this.#services.filter(({ name }) => name === "worker");
   }
 
@@ -142,7 +79,7 @@ export class Platform {
   }
 
   /** Start one more ingress on the same Redis. */
-  async startIngress(): Promise<Service> {
+  async startIngress(): Promise<ManagedProcess> {
     const port = await findFreePort();
     const ingress = this.#spawn("ingress", port, {
       HEADRACE_API_KEY: API_KEY,
@@ -156,7 +93,7 @@ export class Platform {
   }
 
   /** Start one more worker beside the same engine. */
-  async startWorker(): Promise<Service> {
+  async startWorker(): Promise<ManagedProcess> {
     const port = await findFreePort();
     const worker = this.#spawn("worker", port, {
       REDIS_URL: this.redis.url,
@@ -174,7 +111,7 @@ export class Platform {
     await this.redis.stop();
   }
 
-  async #startEngine(): Promise<Service> {
+  async #startEngine(): Promise<ManagedProcess> {
     const port = await findFreePort();
     const flags = ["--port", String(port), ...(this.#options.engineFlags ?? [])];
     const engine = this.#spawn("engine-sim", port, {}, flags);
@@ -187,13 +124,9 @@ export class Platform {
     port: number,
     environment: Readonly<Record<string, string>>,
     flags: readonly string[] = [],
-  ): Service {
-    const main = fileURLToPath(new URL(`../services/${name}/src/main.ts`, import.meta.url));
-    const child = spawn(process.execPath, [main, ...flags], {
-      env: environment,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    const service = new Service(name, `http://127.0.0.1:${port}`, child);
+  ): ManagedProcess {
+    const url = `http://127.0.0.1:${port}`;
+    const service = startService({ name, url, environment, flags });
     this.#services.push(service);
     return service;
   }
@@ -207,7 +140,7 @@ const countsSchema = z.looseObject({
   tokens_generated: z.int(),
 });
 
-function getStarted(service: Service | null): Service {
+function getStarted(service: ManagedProcess | null): ManagedProcess {
   if (service === null) throw new Error("the platform is not started");
   return service;
 }

@@ -1,9 +1,8 @@
+import { findFreePort, RedisServer, type ManagedProcess } from "@headrace/testkit/instruments";
 import { Redis } from "ioredis";
 
-// The package's entry holds vitest's fixtures, which cannot be loaded outside of it.
-import { findFreePort, RedisServer } from "../../packages/testkit/src/redis-server.ts";
+import { startService, type ServiceOptions } from "../service.ts";
 import { LoadProcess } from "./load-process.ts";
-import { Service, type ServiceOptions } from "./service.ts";
 
 /** The engine's only model. */
 export const MODEL = "headrace-sim-8b";
@@ -40,6 +39,11 @@ export interface Target {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** A service, and the path at which it answers 200 once it is ready. */
+interface Launch extends ServiceOptions {
+  readonly readyPath: string;
+}
+
 /**
  * The platform as it really runs, each part a process of its own: Redis, engine, one ingress, one
  * worker. And the processes that put load on it.
@@ -49,7 +53,7 @@ export class Stack {
   readonly #options: StackOptions;
   readonly #server: RedisServer;
   readonly #redis: Redis;
-  readonly #services = new Map<string, Service>();
+  readonly #services = new Map<string, ManagedProcess>();
   readonly #loads: LoadProcess[] = [];
 
   private constructor(bench: Bench, options: StackOptions, server: RedisServer) {
@@ -69,7 +73,6 @@ export class Stack {
   ): Promise<Found> {
     bench.signal.throwIfAborted();
     const stack = new Stack(bench, options, await RedisServer.start(options.redis));
-    process.once("exit", stack.#kill);
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const onAbort = (): void => reject(bench.signal.reason);
     bench.signal.addEventListener("abort", onAbort);
@@ -81,7 +84,6 @@ export class Stack {
     } finally {
       bench.signal.removeEventListener("abort", onAbort);
       await stack.#stop();
-      process.off("exit", stack.#kill);
     }
   }
 
@@ -176,15 +178,15 @@ export class Stack {
     });
   }
 
-  async #launch(options: ServiceOptions): Promise<void> {
+  async #launch({ readyPath, ...options }: Launch): Promise<void> {
     // Nobody waits for this start any more, and nobody would stop what it starts.
     this.#bench.signal.throwIfAborted();
-    const service = new Service(options);
+    const service = startService(options);
     this.#services.set(options.name, service);
-    await service.whenReady(options.readyPath);
+    await service.whenReady(readyPath);
   }
 
-  #service(name: string): Service {
+  #service(name: string): ManagedProcess {
     const service = this.#services.get(name);
     if (service === undefined) throw new Error(`${name} is not started`);
     return service;
@@ -202,13 +204,6 @@ export class Stack {
     await Promise.all(this.#services.values().map((service) => service.stop()));
     await this.#server.stop();
   }
-
-  /** The last resort, when this process ends without having stopped them: nothing can be awaited. */
-  readonly #kill = (): void => {
-    for (const service of this.#services.values()) service.kill();
-    // To kill 0, a process that never started, would be to kill our own group.
-    if (this.#server.pid > 0) process.kill(this.#server.pid, "SIGKILL");
-  };
 }
 
 async function freeUrl(): Promise<string> {

@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { readEnvironment } from "@headrace/runtime";
 import { z } from "zod";
 
+import { endWithUs } from "./orphan.ts";
+
 const START_MS = 10_000;
 
 const environmentSchema = z.object({
@@ -91,10 +93,13 @@ async function launch(
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
   const program = readEnvironment(environmentSchema).HEADRACE_REDIS_SERVER;
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  endWithUs(child);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const timer = setTimeout(() => reject(new Error("redis-server did not start")), START_MS);
   child.once("error", reject);
-  child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}`)));
+  const onExit = (code: number | null): void =>
+    reject(new Error(`redis-server ended with ${code}`));
+  child.once("exit", onExit);
   child.stdout.on("data", (chunk: Buffer) => {
     if (/ready to accept/i.test(chunk.toString())) resolve();
   });
@@ -102,7 +107,7 @@ async function launch(
     await promise;
   } finally {
     clearTimeout(timer);
-    child.removeAllListeners("exit");
+    child.off("exit", onExit);
   }
   return child;
 }

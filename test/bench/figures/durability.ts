@@ -2,8 +2,7 @@ import { Redis } from "ioredis";
 import { setTimeout as delay } from "node:timers/promises";
 
 // The package's entry holds vitest's fixtures, which cannot be loaded outside of it.
-import { RedisServer } from "../../../packages/testkit/src/redis-server.ts";
-import { SlowLink } from "../../../packages/testkit/src/slow-link.ts";
+import { RedisServer, SlowLink } from "@headrace/testkit/instruments";
 import type { Measurements } from "../figure.ts";
 import { keptSubmissions, type Kept } from "../loads/kept-submissions.ts";
 import { SUBMISSION } from "../prompt.ts";
