@@ -3,11 +3,18 @@ import { z } from "zod";
 
 import { startService } from "./service.ts";
 
-/** Extra environment for a service, or extra flags for the engine. */
+type Environment = Readonly<Record<string, string>>;
+
+/** What a platform has beyond the usual: extra environment, flags, processes. */
 export interface PlatformOptions {
+  /** redis.conf directives. */
+  readonly redis?: Environment;
   readonly engineFlags?: readonly string[];
-  readonly ingress?: Readonly<Record<string, string>>;
-  readonly worker?: Readonly<Record<string, string>>;
+  readonly ingress?: Environment;
+  readonly worker?: Environment;
+  /** How many to start with; one if nothing is said. */
+  readonly ingresses?: number;
+  readonly workers?: number;
 }
 
 /** Key of every platform under test. */
@@ -19,7 +26,6 @@ export class Platform {
   readonly #options: PlatformOptions;
   readonly #services: ManagedProcess[] = [];
   #engine: ManagedProcess | null = null;
-  #ingress: ManagedProcess | null = null;
 
   private constructor(redis: RedisServer, options: PlatformOptions) {
     this.redis = redis;
@@ -28,11 +34,12 @@ export class Platform {
 
   /** Start all of it, and wait until jobs flow. */
   static async start(options: PlatformOptions = {}): Promise<Platform> {
-    const platform = new Platform(await RedisServer.start(), options);
+    const { ingresses = 1, workers = 1 } = options;
+    const platform = new Platform(await RedisServer.start(options.redis), options);
     try {
       platform.#engine = await platform.#startEngine();
-      platform.#ingress = await platform.startIngress();
-      await platform.startWorker();
+      for (let count = 0; count < ingresses; count += 1) await platform.startIngress();
+      for (let count = 0; count < workers; count += 1) await platform.startWorker();
       return platform;
     } catch (error) {
       await platform.stop();
@@ -44,13 +51,18 @@ export class Platform {
     return getStarted(this.#engine);
   }
 
+  /** The first ingress. */
   get ingress(): ManagedProcess {
-    return getStarted(this.#ingress);
+    return getStarted(this.ingresses[0] ?? null);
   }
 
   /** Every process but Redis, in the order they were started. */
   get services(): readonly ManagedProcess[] {
     return this.#services;
+  }
+
+  get ingresses(): readonly ManagedProcess[] {
+    return this.#services.filter(({ name }) => name === "ingress");
   }
 
   get workers(): readonly ManagedProcess[] {
@@ -78,8 +90,8 @@ export class Platform {
     return countsSchema.parse(await response.json());
   }
 
-  /** Start one more ingress on the same Redis. */
-  async startIngress(): Promise<ManagedProcess> {
+  /** Start one more ingress on the same Redis, or wherever `environment` says. */
+  async startIngress(environment: Environment = {}): Promise<ManagedProcess> {
     const port = await findFreePort();
     const ingress = this.#spawn("ingress", port, {
       HEADRACE_API_KEY: API_KEY,
@@ -87,19 +99,21 @@ export class Platform {
       INGRESS_PORT: String(port),
       INGRESS_OPERATIONS_PORT: "0",
       ...this.#options.ingress,
+      ...environment,
     });
     await ingress.whenReady("/readyz");
     return ingress;
   }
 
-  /** Start one more worker beside the same engine. */
-  async startWorker(): Promise<ManagedProcess> {
+  /** Start one more worker beside the same engine, or wherever `environment` says. */
+  async startWorker(environment: Environment = {}): Promise<ManagedProcess> {
     const port = await findFreePort();
     const worker = this.#spawn("worker", port, {
       REDIS_URL: this.redis.url,
       ENGINE_URL: this.engine.url,
       WORKER_OPERATIONS_PORT: String(port),
       ...this.#options.worker,
+      ...environment,
     });
     await worker.whenReady("/readyz");
     return worker;
@@ -122,7 +136,7 @@ export class Platform {
   #spawn(
     name: string,
     port: number,
-    environment: Readonly<Record<string, string>>,
+    environment: Environment,
     flags: readonly string[] = [],
   ): ManagedProcess {
     const url = `http://127.0.0.1:${port}`;

@@ -60,8 +60,8 @@ function toFigure(name: string, measurements: readonly Measurement[]): Figure {
   };
 }
 
-/** A figure that is no number is within no limit. */
-function isWithinLimit({ value, limit }: Measurement): boolean {
+/** Whether a figure is no worse than it may be. A figure that is no number is within no limit. */
+export function isWithinLimit({ value, limit }: Measurement): boolean {
   if (limit === null) return true;
   return limit.bound === "at_most" ? value <= limit.value : value >= limit.value;
 }

@@ -22,12 +22,19 @@ export class RedisServer {
   readonly url: string;
   readonly port: number;
   readonly #directory: string;
+  readonly #settings: Readonly<Record<string, string>>;
   #process: ChildProcess;
 
-  private constructor(port: number, directory: string, child: ChildProcess) {
+  private constructor(
+    place: { readonly port: number; readonly directory: string },
+    settings: Readonly<Record<string, string>>,
+    child: ChildProcess,
+  ) {
+    const { port, directory } = place;
     this.port = port;
     this.url = `redis://127.0.0.1:${port}`;
     this.#directory = directory;
+    this.#settings = settings;
     this.#process = child;
   }
 
@@ -35,7 +42,8 @@ export class RedisServer {
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
     const directory = await mkdtemp(join(tmpdir(), "headrace-redis-"));
     const port = await findFreePort();
-    return new RedisServer(port, directory, await launch(port, directory, settings));
+    const child = await launch(port, directory, settings);
+    return new RedisServer({ port, directory }, settings, child);
   }
 
   /** Kill it as a crash would. What the append-only file holds survives. */
@@ -43,9 +51,10 @@ export class RedisServer {
     await end(this.#process, "SIGKILL");
   }
 
-  /** Start it again on the same port, with the same data. */
+  /** Start it again on the same port, with the same data; `settings` come on top of the first ones. */
   async restart(settings: Readonly<Record<string, string>> = {}): Promise<void> {
-    this.#process = await launch(this.port, this.#directory, settings);
+    const all = { ...this.#settings, ...settings };
+    this.#process = await launch(this.port, this.#directory, all);
   }
 
   /** Freeze or thaw it: connections stay open, nothing is answered. */

@@ -1,0 +1,103 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import { modelCodeOf, jobIdSchema, type ModelCode } from "@headrace/contract";
+import type { Redis } from "ioredis";
+
+import { keys } from "../../packages/broker/src/keys.ts";
+
+/** Jobs read in one round trip. */
+const PAGE = 200;
+/** How long what has ended may still be listed: locks of killed workers, and two passes of the sweep. */
+const REST_MS = 40_000;
+const LOOK_MS = 500;
+
+/** One entry of a token log. */
+export interface LedgerEntry {
+  readonly id: string;
+  readonly type: string;
+  /** JSON. */
+  readonly data: string;
+}
+
+/** What the ledger knows of a job. */
+export interface LedgerJob {
+  readonly state: string;
+  readonly epoch: number;
+  /** Attempts that count against the job. */
+  readonly attempts: number;
+  readonly deaths: number;
+  readonly log: readonly LedgerEntry[];
+}
+
+/** All that the ledger, and the queue, hold of a model. */
+export interface Ledger {
+  readonly jobs: ReadonlyMap<string, LedgerJob>;
+  /** Jobs that something still lists as open or queued, with what lists them. */
+  readonly listed: readonly string[];
+}
+
+/**
+ * Read the whole ledger of every model, once nothing is listed as open any more: the sweep, which
+ * comes every 5 s, has then mended what it can.
+ */
+export async function readLedger(redis: Redis): Promise<Ledger> {
+  const jobs = await readJobs(redis);
+  const codes = [...new Set([...jobs.keys()].map((id) => modelCodeOf(jobIdSchema.parse(id))))];
+  const untilMs = performance.now() + REST_MS;
+  for (;;) {
+    const listed = (await Promise.all(codes.map((code) => readLists(redis, code)))).flat();
+    if (listed.length === 0) return { jobs: await readJobs(redis), listed };
+    if (performance.now() > untilMs) return { jobs, listed };
+    await delay(LOOK_MS);
+  }
+}
+
+async function readJobs(redis: Redis): Promise<Map<string, LedgerJob>> {
+  const jobs = new Map<string, LedgerJob>();
+  for await (const found of redis.scanStream({ match: "hr:{*}:job:*", count: 1_000 })) {
+    const ids = jobIdSchema.array().parse(found.map(idOf));
+    for (let at = 0; at < ids.length; at += PAGE) {
+      const page = ids.slice(at, at + PAGE);
+      const read = await Promise.all(page.map((id) => readJob(redis, id)));
+      for (const [nth, id] of page.entries()) {
+        const job = read[nth];
+        if (job) jobs.set(id, job);
+      }
+    }
+  }
+  return jobs;
+}
+
+async function readJob(redis: Redis, id: string): Promise<LedgerJob | null> {
+  const job = jobIdSchema.parse(id);
+  const [fields, log] = await Promise.all([
+    redis.hmget(keys.entry(job), "state", "epoch", "attempts", "deaths"),
+    redis.xrange(keys.log(job), "-", "+"),
+  ]);
+  const [state, epoch, attempts, deaths] = fields;
+  if (!state) return null;
+  return {
+    state,
+    epoch: Number(epoch ?? 0),
+    attempts: Number(attempts ?? 0),
+    deaths: Number(deaths ?? 0),
+    log: log.map(([entry, [type = "", data = ""]]) => ({ id: entry, type, data })),
+  };
+}
+
+async function readLists(redis: Redis, code: ModelCode): Promise<string[]> {
+  const zsets = [keys.open(code), keys.deadline(code), keys.attached(code)];
+  const queued = await redis.keys(keys.queue(code, "*", "prioritized"));
+  const lists = await Promise.all(
+    ["wait", "active"].map((name) => redis.keys(keys.queue(code, "*", name))),
+  );
+  const found = await Promise.all([
+    ...[...zsets, ...queued].map(async (key) => ({ key, ids: await redis.zrange(key, "0", "-1") })),
+    ...lists.flat().map(async (key) => ({ key, ids: await redis.lrange(key, 0, -1) })),
+  ]);
+  return found.flatMap(({ key, ids }) => ids.map((id) => `${id} in ${key}`));
+}
+
+function idOf(key: unknown): string {
+  return String(key).split(":job:")[1] ?? "";
+}

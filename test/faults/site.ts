@@ -1,0 +1,69 @@
+import { Redis } from "ioredis";
+
+import { Platform, type PlatformOptions } from "../platform.ts";
+import type { Finding } from "./finding.ts";
+import { readLedger } from "./ledger.ts";
+import { Load, type LoadOptions } from "./load.ts";
+import type { RunContext } from "./run.ts";
+import { verify } from "./verifier.ts";
+
+/** A platform that faults are inflicted on, and what looks at it from outside. */
+export class Site {
+  readonly platform: Platform;
+  /** Straight to the platform's Redis, past every proxy. */
+  readonly redis: Redis;
+  readonly #context: RunContext;
+
+  constructor(platform: Platform, context: RunContext) {
+    this.platform = platform;
+    this.#context = context;
+    this.redis = new Redis(platform.redis.url, { replyMapping: "legacy" });
+    // Redis is killed as part of the run: commands fail or wait, which is all there is to know.
+    this.redis.on("error", () => {});
+  }
+
+  /** Make a load on the ingresses there are now. */
+  load(options: Pick<LoadOptions, "outstanding"> & Partial<LoadOptions>): Load {
+    const urls = this.platform.ingresses.map(({ url }) => url);
+    return new Load({ urls, signal: this.#context.signal, ...options });
+  }
+
+  /** Wait for the run's work, or until it is told to end. @throws Error saying which process died */
+  async bounded<Value>(work: Promise<Value>): Promise<Value> {
+    const { signal } = this.#context;
+    const { promise, reject } = Promise.withResolvers<never>();
+    const onAbort = (): void => {
+      const ends = this.platform.services.flatMap((service) => service.findEnd() ?? []);
+      reject(new Error(["the run was ended", ...ends].join("\n"), { cause: signal.reason }));
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      return await Promise.race([work, promise]);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Wait until the platform is at rest, and check all that a load has seen against the ledger. */
+  async verify({ accepted, oddities }: Load): Promise<Finding[]> {
+    this.#context.say(`checking ${accepted.length} jobs and their readers`);
+    return verify({ accepted, oddities, ledger: await readLedger(this.redis) });
+  }
+}
+
+/** Start a platform, do the run's work on it, and stop all of it, however the work ends. */
+export async function withSite<Found>(
+  context: RunContext,
+  options: PlatformOptions,
+  work: (site: Site) => Promise<Found>,
+): Promise<Found> {
+  const platform = await Platform.start(options);
+  const site = new Site(platform, context);
+  try {
+    return await work(site);
+  } finally {
+    site.redis.disconnect();
+    await platform.stop();
+  }
+}

@@ -1,0 +1,68 @@
+import type { FaultName, Finding } from "./finding.ts";
+import { findEndFaults, findLogFaults } from "./log-check.ts";
+import type { JobCase } from "./job-case.ts";
+import type { Ledger } from "./ledger.ts";
+import { findReaderFaults } from "./transcript-check.ts";
+import type { Transcript } from "./transcript.ts";
+
+/** A job whose submit was answered with its id. */
+export interface AcceptedJob {
+  readonly id: string;
+  readonly job: JobCase;
+  readonly transcript: Transcript;
+  /** How it must end; null where more than one end is right. */
+  readonly end: "completed" | "failed" | "cancelled" | "expired" | null;
+}
+
+/** All there is to know of a run once it is over. */
+export interface RunRecord {
+  readonly accepted: readonly AcceptedJob[];
+  readonly ledger: Ledger;
+  /** Answers to submits that the API should never give. */
+  readonly oddities: readonly string[];
+}
+
+/**
+ * Check a run against what must always hold: I1, I2, I3, I6, I7 and I8 of DESIGN.md, as far as one
+ * tenant's jobs and their readers can show it.
+ *
+ * Equal means equal to the text that can be computed from the prompt, not plausible.
+ */
+export function verify({ accepted, ledger, oddities }: RunRecord): Finding[] {
+  const findings = oddities.map((detail): Finding => ({
+    fault: "odd_answer",
+    subject: "submit",
+    detail,
+  }));
+  for (const entry of accepted) findings.push(...verifyJob(entry, ledger));
+  const known = new Set(accepted.map(({ id }) => id));
+  for (const [id, { state }] of ledger.jobs) {
+    // What was refused may have been accepted all the same, as long as it is cancelled then.
+    if (known.has(id) || state === "cancelled") continue;
+    findings.push({ fault: "ghost", subject: id, detail: `${state}, and nobody was told of it` });
+  }
+  for (const place of ledger.listed) {
+    findings.push({ fault: "leftover", subject: place, detail: "still listed" });
+  }
+  return findings;
+}
+
+function verifyJob({ id, job, transcript, end }: AcceptedJob, ledger: Ledger): Finding[] {
+  const entry = ledger.jobs.get(id);
+  const toFinding = ([fault, detail]: readonly [FaultName, string]): Finding => ({
+    fault,
+    subject: id,
+    detail,
+  });
+  const odd = transcript.oddities.map((detail) => toFinding(["odd_answer", detail]));
+  if (entry === undefined) return [...odd, toFinding(["lost", "the ledger does not know it"])];
+  const expectation = { ...job.expected, end };
+  return [
+    ...odd,
+    ...[
+      ...findEndFaults(entry, expectation),
+      ...findLogFaults(entry, expectation),
+      ...findReaderFaults(transcript, expectation),
+    ].map(toFinding),
+  ];
+}
