@@ -17,7 +17,16 @@ export function readCpuMs(pid: number): number {
 
 /** Tell the largest resident set that a process has had, in bytes. */
 export function readPeakRssBytes(pid: number): number {
-  const [, kibibytes] =
-    /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return readStatusBytes(pid, "VmHWM");
+}
+
+/** Tell a process' resident set, in bytes. */
+export function readRssBytes(pid: number): number {
+  return readStatusBytes(pid, "VmRSS");
+}
+
+function readStatusBytes(pid: number, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, kibibytes] = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status) ?? [];
   return Number(kibibytes) * KIBIBYTE;
 }

@@ -36,16 +36,15 @@ export class Crew {
     );
   }
 
-  /** Tell one to stop; another takes its place. @returns when it was told, and its exit code */
-  async stop(rank: number): Promise<{ readonly toldAtMs: number; readonly code: number | null }> {
+  /** Tell one to stop; another takes its place. @returns its exit code, null when it was killed */
+  async stop(rank: number): Promise<number | null> {
     const victim = await this.#pick(rank);
-    const toldAtMs = performance.now();
     const stopping = victim.stop();
     this.#send(
       victim,
       stopping.then(() => replace(victim)),
     );
-    return { toldAtMs, code: await stopping };
+    return stopping;
   }
 
   /** Wait until all are back. */

@@ -27,11 +27,26 @@ export interface CaseOptions {
 
 /** Make jobs with prompts of their own and lengths drawn from the source. */
 export function makeCases(random: Random, count: number, options: CaseOptions): JobCase[] {
+  return makeCasesWhile(() => true, random, options)
+    .take(count)
+    .toArray();
+}
+
+/**
+ * Make jobs as they are asked for, as long as the run goes on.
+ *
+ * @yields the same jobs in the same order for the same source
+ */
+export function* makeCasesWhile(
+  goesOn: () => boolean,
+  random: Random,
+  options: CaseOptions,
+): Generator<JobCase, void, undefined> {
   const lengths = random.fork("lengths");
-  return Array.from({ length: count }, (_value, at) => {
+  for (let at = 0; goesOn(); at += 1) {
     const name = `job ${at} of seed ${random.seed}`;
-    return makeCase(name, lengths.between(options.fewestTokens, options.mostTokens), options);
-  });
+    yield makeCase(name, lengths.between(options.fewestTokens, options.mostTokens), options);
+  }
 }
 
 /** Make one job of exactly this much output. */

@@ -12,6 +12,8 @@ import type { AcceptedJob } from "./verifier.ts";
 export interface LoadOptions {
   /** Addresses of ingresses, used in turn. */
   readonly urls: readonly string[];
+  /** Addresses that every reader tries in this order; if nothing is said, those of the submits in turn. */
+  readonly readerUrls?: readonly string[];
   /** Most jobs that are accepted and not yet ended, each with its reader. */
   readonly outstanding: number;
   /** Aborted when the run has taken too long. */
@@ -38,26 +40,30 @@ export class Load {
   }
 
   /** Put all the jobs through. */
-  async run(jobs: readonly JobCase[]): Promise<void> {
+  async run(jobs: Iterable<JobCase>): Promise<void> {
     const dispatcher = new Agent({ connections: null, pipelining: 1 });
-    const inTurn = jobs.entries();
+    const inTurn = Iterator.from(jobs);
+    let turn = 0;
     const headers = { authorization: `Bearer ${API_KEY}`, "content-type": "application/json" };
-    const common = { urls: this.#options.urls, signal: this.#options.signal, dispatcher, headers };
+    const { urls, readerUrls, signal, outstanding } = this.#options;
+    const common = { urls, signal, dispatcher, headers };
+    const readers = { ...common, urls: readerUrls ?? urls };
     const work = async (): Promise<void> => {
-      for (const [turn, job] of inTurn) {
-        const { id, refusals, unanswered, oddities } = await submitJob(job, turn, common);
+      for (const job of inTurn) {
+        const place = turn++;
+        const { id, refusals, unanswered, oddities } = await submitJob(job, place, common);
         this.refusals += refusals;
         this.unanswered += unanswered;
         this.oddities.push(...oddities);
         if (id === null) continue;
         this.progress.advance();
         const onEvent = (event: SeenEvent): void => this.#options.onEvent?.(id, event);
-        this.#keep(id, job, await readJob(id, turn, { ...common, onEvent }));
+        const first = readerUrls === undefined ? place : 0;
+        this.#keep(id, job, await readJob(id, first, { ...readers, onEvent }));
       }
     };
     try {
-      const workers = Math.min(this.#options.outstanding, jobs.length);
-      await Promise.all(Array.from({ length: workers }, work));
+      await Promise.all(Array.from({ length: outstanding }, work));
     } finally {
       await dispatcher.destroy();
     }

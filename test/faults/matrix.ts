@@ -2,10 +2,24 @@ import { Random } from "@headrace/testkit/instruments";
 
 import { isWithinLimit } from "../bench/figure.ts";
 import type { FaultRun, RunContext, RunOutcome, Size } from "./run.ts";
+import { ingressKill } from "./runs/ingress-kill.ts";
+import { lostReplies } from "./runs/lost-replies.ts";
 import { mixed } from "./runs/mixed.ts";
+import { parserFuzz } from "./runs/parser-fuzz.ts";
+import { redisKills } from "./runs/redis-kills.ts";
+import { rollingStop } from "./runs/rolling-stop.ts";
+import { soak } from "./runs/soak.ts";
 
 /** Every class of faults, in the order of the matrix. */
-export const FAULT_RUNS: readonly FaultRun[] = [mixed];
+export const FAULT_RUNS: readonly FaultRun[] = [
+  mixed,
+  redisKills,
+  lostReplies,
+  rollingStop,
+  ingressKill,
+  parserFuzz,
+  soak,
+];
 
 /** Longest that a run may take before it is ended, ms. */
 const LIMIT_MS: Readonly<Record<Size, number>> = { small: 120_000, full: 1_200_000 };

@@ -74,7 +74,7 @@ function toEntry({ outcome, seed, seconds }: Publication): Entry {
 }
 
 /** Write the matrix as a page. */
-export function toPage(matrix: Matrix): string {
+function toPage(matrix: Matrix): string {
   const sections = FAULT_RUNS.map((faultRun) => toSection(faultRun, matrix[faultRun.name]));
   return `${HEADER}\n${sections.join("\n")}`;
 }

@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 
 import { Platform, type PlatformOptions } from "../platform.ts";
 import type { Finding } from "./finding.ts";
-import { readLedger } from "./ledger.ts";
+import { readLedger, type Ledger, type LedgerJob } from "./ledger.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import type { RunContext } from "./run.ts";
 import { verify } from "./verifier.ts";
@@ -13,6 +13,7 @@ export class Site {
   /** Straight to the platform's Redis, past every proxy. */
   readonly redis: Redis;
   readonly #context: RunContext;
+  #ledger: Ledger | null = null;
 
   constructor(platform: Platform, context: RunContext) {
     this.platform = platform;
@@ -48,7 +49,23 @@ export class Site {
   /** Wait until the platform is at rest, and check all that a load has seen against the ledger. */
   async verify({ accepted, oddities }: Load): Promise<Finding[]> {
     this.#context.say(`checking ${accepted.length} jobs and their readers`);
-    return verify({ accepted, oddities, ledger: await readLedger(this.redis) });
+    this.#ledger = await readLedger(this.redis);
+    return verify({ accepted, oddities, ledger: this.#ledger });
+  }
+
+  /** Attempts beyond the first of each job, whether they counted or not. After `verify`. */
+  countReattempts(): number {
+    return this.#sum(({ epoch }) => epoch);
+  }
+
+  /** Attempts beyond the first of each job that counted against it. After `verify`. */
+  countBurnedAttempts(): number {
+    return this.#sum(({ attempts }) => attempts);
+  }
+
+  #sum(attemptsOf: (job: LedgerJob) => number): number {
+    const jobs = this.#ledger?.jobs.values() ?? [];
+    return Iterator.from(jobs).reduce((sum, job) => sum + Math.max(attemptsOf(job) - 1, 0), 0);
   }
 }
 
