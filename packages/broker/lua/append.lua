@@ -2,12 +2,12 @@
 --
 -- KEYS       entry, log of each job in turn
 -- ARGV[1]    slot  prefix of the slot's keys
--- ARGV[2..]  per job: epoch, index of the first item, item count, then type and data of each. With
---            a count below 0, -n, n items that have token ids besides: type, data and ids of each;
---            those of a job's first item may begin with '<ids of the prompt>;'
+-- ARGV[2..]  per job: epoch, token of the claim, index of the first item, item count, then type and
+--            data of each. With a count below 0, -n, n items that have token ids besides: type, data
+--            and ids of each; those of a job's first item may begin with '<ids of the prompt>;'
 --
 -- Returns one code per job: 0 appended (repeated items are skipped, so resending is harmless),
--- -1 fenced (the job ended or another attempt holds it), -2 gap (items before these are missing:
+-- -1 fenced (the job ended or another claim holds it), -2 gap (items before these are missing:
 -- Redis lost them), -3 gone (no such job).
 --
 -- The hottest script: numbers stay the text they came as where they can, since Redis prints a Lua
@@ -39,10 +39,11 @@ local function keep_prompt(entry, ids)
 end
 
 local function append(entry, log, at, count, width)
-  local epoch, first = ARGV[at], ARGV[at + 1]
-  local field = call('HMGET', entry, 'state', 'epoch', 'next', 'watchers')
-  if not field[1] then return -3 end
-  if field[1] ~= 'in_progress' or field[2] ~= epoch then return -1 end
+  local epoch, token, first = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local field = call('HMGET', entry, 'token', 'epoch', 'next', 'watchers')
+  -- Only a job in progress has a token. The epoch alone would let a claim that Redis has forgotten
+  -- write beside the one that was given the same epoch after it.
+  if field[1] ~= token or field[2] ~= epoch then return call('EXISTS', entry) == 1 and -1 or -3 end
   local index, expected, watchers = tonumber(first), tonumber(field[3]), field[4]
   if index > expected then return -2 end
   local known = expected - index
@@ -51,7 +52,7 @@ local function append(entry, log, at, count, width)
   local id = watchers and string.sub(entry, id_at)
   for item = known, count - 1 do
     local cursor = epoch .. '-' .. (item == 0 and first or index + item)
-    local place = at + 3 + item * width
+    local place = at + 4 + item * width
     local type, data = ARGV[place], ARGV[place + 1]
     if width == 2 then
       call('XADD', log, cursor, type, data)
@@ -63,17 +64,17 @@ local function append(entry, log, at, count, width)
     end
     if watchers then send(watchers, inbox_line(id, cursor, type, data)) end
   end
-  call('HINCRBY', entry, 'next', known == 0 and width == 2 and ARGV[at + 2] or count - known)
+  call('HINCRBY', entry, 'next', known == 0 and width == 2 and ARGV[at + 3] or count - known)
   if expected == 1 then call('HSET', entry, 'first_token_at', now_ms()) end
   return 0
 end
 
 local at = 2
 for job = 1, #KEYS, 2 do
-  local count, width = tonumber(ARGV[at + 2]), 2
+  local count, width = tonumber(ARGV[at + 3]), 2
   if count < 0 then count, width = -count, 3 end
   codes[#codes + 1] = append(KEYS[job], KEYS[job + 1], at, count, width)
-  at = at + 3 + count * width
+  at = at + 4 + count * width
 end
 for ingress, lines in pairs(outgoing) do
   deliver(slot, ingress, table.concat(lines, '\n'))

@@ -4,27 +4,28 @@
 -- KEYS[2]  deadline  zset
 -- ARGV[1]  id
 -- ARGV[2]  epoch
--- ARGV[3]  reason  why the next attempt begins: handed_back | engine_error | log_lost |
+-- ARGV[3]  token   of the claim
+-- ARGV[4]  reason  why the next attempt begins: handed_back | engine_error | log_lost |
 --                  cannot_continue
--- ARGV[4]  burn    '1' when the attempt counts, '' when the job is none the worse for it
--- ARGV[5]  code    of the failure that made it count, else ''
+-- ARGV[5]  burn    '1' when the attempt counts, '' when the job is none the worse for it
+-- ARGV[6]  code    of the failure that made it count, else ''
 --
 -- Returns 1 when released, -1 fenced, -3 gone. A resent call finds the job queued: 1.
 -- @include clock
 -- @include attempts
-local entry, id, epoch = KEYS[1], ARGV[1], ARGV[2]
-local field = redis.call('HMGET', entry, 'state', 'epoch', 'attempts', 'deadline_at', 'next', 'shown')
+local entry, id, epoch, token = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local field = redis.call('HMGET', entry, 'state', 'epoch', 'attempts', 'deadline_at', 'next', 'shown', 'token')
 local attempts = tonumber(field[3] or 0)
 
 if not field[1] then return -3 end
 if field[2] ~= epoch then return -1 end
 if field[1] == 'queued' then return 1 end
-if field[1] ~= 'in_progress' then return -1 end
+if field[1] ~= 'in_progress' or field[7] ~= token then return -1 end
 
-redis.call('HSET', entry, 'state', 'queued', 'retry_reason', ARGV[3])
+redis.call('HSET', entry, 'state', 'queued', 'retry_reason', ARGV[4])
 redis.call('HDEL', entry, 'token')
-end_attempt(entry, epoch, now_ms(), ARGV[3], ARGV[5])
-if ARGV[4] == '1' then return 1 end
+end_attempt(entry, epoch, now_ms(), ARGV[4], ARGV[6])
+if ARGV[5] == '1' then return 1 end
 
 attempts = attempts - 1
 redis.call('HSET', entry, 'attempts', attempts)

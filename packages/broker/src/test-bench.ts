@@ -83,6 +83,12 @@ export class TestWorker {
     }
   }
 
+  /** Take so many more jobs. */
+  takeMore(slots: number): void {
+    this.slots += slots;
+    this.#arrivals.dispatchEvent(new Event("slot"));
+  }
+
   async whenCancelled(): Promise<void> {
     if (this.cancelled.length === 0) await once(this.#arrivals, "cancel");
   }
@@ -164,6 +170,16 @@ export class TestReader implements Reader {
 
   get text(): string {
     return this.entries
+      .filter(({ type }) => type === "delta")
+      .map(textOf)
+      .join("");
+  }
+
+  /** What is left of the text: an attempt may void what came before it. */
+  get textThatStands(): string {
+    const from = this.entries.findLastIndex(({ data }) => data.includes('"reset":true'));
+    return this.entries
+      .slice(from + 1)
       .filter(({ type }) => type === "delta")
       .map(textOf)
       .join("");

@@ -247,12 +247,12 @@ function addTo(batch: Batch, stream: Stream, room: number): number {
 /** Put an attempt's items, the first of which has this index, into the call. */
 function put(
   call: Call,
-  { job, epoch }: Attempt,
+  { job, epoch, token }: Attempt,
   { index, items }: { readonly index: number; readonly items: readonly LogItem[] },
 ): void {
   call.keys.push(keys.entry(job), keys.log(job));
   const hasIds = items[0]?.ids !== undefined;
-  call.args.push(epoch, index, hasIds ? -items.length : items.length);
+  call.args.push(epoch, token, index, hasIds ? -items.length : items.length);
   for (const { type, data, ids = "" } of items) {
     if (hasIds) call.args.push(type, data, ids);
     else call.args.push(type, data);

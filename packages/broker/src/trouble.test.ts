@@ -56,14 +56,15 @@ describe("cancelling", () => {
     const worker = await startWorker();
     const job = await submit();
     const source = await worker.next();
-    // Without the token the script does not know whom to tell.
-    await redis.hdel(keys.entry(job), "token");
+    // It connects again, but not before a fifth of a second has passed.
+    await redis.call("CLIENT", "KILL", "TYPE", "pubsub");
     const cancelledAt = performance.now();
 
     await ingress.cancel(await ingress.getJob("default", job));
     const reason = await source.lost;
 
     expect(reason).toBe("fenced");
+    expect(worker.cancelled).toEqual([]);
     expect(performance.now() - cancelledAt).toBeLessThan(1_000);
   });
 

@@ -159,12 +159,13 @@ export class WorkerBroker {
    * @returns why it could not be ended: the attempt was lost before; null when it was
    */
   async finish(source: Source, ending: Ending): Promise<LossReason | null> {
-    const { job, epoch } = source.attempt;
+    const { job, epoch, token } = source.attempt;
     const { index, items } = await this.#writer.conclude(source, ending.items);
     const args = [
       job,
       keys.slot(this.#code),
       epoch,
+      token,
       index,
       ending.status,
       JSON.stringify(ending.outcome),
@@ -228,9 +229,9 @@ export class WorkerBroker {
     reason: ReleaseReason | "log_lost",
     failure: ErrorCode | null,
   ): Promise<void> {
-    const { job, epoch } = attempt;
+    const { job, epoch, token } = attempt;
     const releaseKeys = [keys.entry(job), keys.deadline(this.#code)];
-    const args = [job, epoch, reason, failure === null ? "" : "1", failure ?? ""];
+    const args = [job, epoch, token, reason, failure === null ? "" : "1", failure ?? ""];
     const code = await insist(() => release(this.#redis, releaseKeys, args), this.#insistence);
     // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
     if (code === 1) await this.#intake.handBack(attempt);

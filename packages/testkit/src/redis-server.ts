@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, stat, truncate } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,6 +51,18 @@ export class RedisServer {
     await end(this.#process, "SIGKILL");
   }
 
+  /** Say how far its append-only file has come: what `loseSince` goes back to. */
+  async mark(): Promise<number> {
+    return (await stat(this.#log)).size;
+  }
+
+  /** Kill it and take from it all that it wrote since the mark, as a power cut does; start it again. */
+  async loseSince(mark: number): Promise<void> {
+    await this.kill();
+    await truncate(this.#log, mark);
+    await this.restart();
+  }
+
   /** Start it again on the same port, with the same data; `settings` come on top of the first ones. */
   async restart(settings: Readonly<Record<string, string>> = {}): Promise<void> {
     const all = { ...this.#settings, ...settings };
@@ -65,6 +77,11 @@ export class RedisServer {
   /** Resident set, CPU time and the like are read by process. */
   get pid(): number {
     return this.#process.pid ?? 0;
+  }
+
+  /** The append-only file, as long as Redis has not rewritten it: not before 64 MB. */
+  get #log(): string {
+    return join(this.#directory, "appendonlydir", "appendonly.aof.1.incr.aof");
   }
 
   /** End it and remove its data. */

@@ -1,0 +1,134 @@
+import { START } from "@headrace/contract";
+import { describe, expect } from "vitest";
+
+import type { IngressBroker } from "./ingress-broker.ts";
+import { keys } from "./keys.ts";
+import {
+  brokerTest as test,
+  claimJob,
+  TestReader,
+  type TestSource,
+  type TestWorker,
+} from "./test-bench.ts";
+
+const DONE = { status: "completed", outcome: {} } as const;
+
+describe("an attempt whose claim Redis has forgotten", () => {
+  test("can neither write nor end the job beside the one that has its epoch now", async ({
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    const other = await forgetAndClaim();
+
+    source.say("zombie");
+    worker.broker.notify(source, true);
+    const reason = await source.lost;
+    const lost = await worker.broker.finish(source, { ...DONE, items: [] });
+    await worker.broker.release(source, "engine_error", "engine_failed");
+
+    expect(other).toMatchObject({ epoch: source.attempt.epoch });
+    expect([reason, lost]).toEqual(["fenced", "fenced"]);
+    expect(await redis.hgetall(keys.entry(job))).toMatchObject({
+      state: "in_progress",
+      token: "w-other:1",
+      next: "1",
+    });
+
+    /** As if Redis had lost the claim, and offered the job to another worker. */
+    async function forgetAndClaim(): Promise<unknown> {
+      await redis.hdel(keys.entry(job), "epoch", "token", "next", "attempts", "first_claimed_at");
+      await redis.hset(keys.entry(job), "state", "queued");
+      await redis.del(keys.log(job));
+      return claimJob(redis, job, "w-other:1");
+    }
+  });
+});
+
+describe("a Redis that has lost its last second", () => {
+  test.for(["its claim", "all of its output", "some of its output"])(
+    "voids what readers were shown of a job when it lost %s",
+    // A hand-back that Redis did not hear of waits until its lock has run out.
+    { timeout: 40_000 },
+    async (what, { ingress, redisServer, startWorker, submit }) => {
+      const worker = await startWorker();
+      await submit();
+      await worker.next();
+      worker.slots = 0;
+      const job = await submit();
+      const live = new TestReader();
+      await ingress.follow(job, START, live);
+      let mark = await redisServer.mark();
+      worker.takeMore(1);
+      const first = await worker.next();
+      if (what === "all of its output") mark = await redisServer.mark();
+      await show(worker, first, live, "alpha ");
+      if (what === "some of its output") mark = await redisServer.mark();
+      for (const text of ["beta ", "gamma "]) await show(worker, first, live, text);
+
+      await redisServer.loseSince(mark);
+      await whenBack(ingress);
+      worker.takeMore(1);
+      first.say("delta ");
+      worker.broker.notify(first, true);
+      await worker.broker.abandon(first, await first.lost);
+      const second = await worker.next();
+      for (const text of ["Alpha ", "beta ", "gamma ", "Delta "]) second.say(text);
+      const lost = await worker.broker.finish(second, { ...DONE, items: second.take() });
+      await live.whenEnded();
+      const late = new TestReader();
+      await ingress.follow(job, { epoch: 1, index: 3 }, late);
+      await late.whenEnded();
+
+      expect(lost).toBeNull();
+      expect(live.textThatStands).toBe("Alpha beta gamma Delta ");
+      expect(late.textThatStands).toBe("Alpha beta gamma Delta ");
+    },
+  );
+
+  test("means nothing to the jobs that come after", async ({
+    ingress,
+    redisServer,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    await submit();
+    await worker.next();
+    await redisServer.loseSince(await redisServer.mark());
+    await whenBack(ingress);
+
+    await submit();
+    const { attempt } = await worker.next();
+
+    expect(attempt).toMatchObject({ epoch: 1, attempts: 1 });
+  });
+});
+
+/** Write one piece of output, and wait until a reader has been shown it. */
+async function show(
+  worker: TestWorker,
+  source: TestSource,
+  reader: TestReader,
+  text: string,
+): Promise<void> {
+  source.say(text);
+  worker.broker.notify(source, true);
+  await reader.when(({ entries }) => entries.at(-1)?.data.includes(text) === true);
+}
+
+async function whenBack(ingress: IngressBroker): Promise<void> {
+  await expect
+    .poll(
+      () =>
+        ingress.ping().then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 5_000 },
+    )
+    .toBe(true);
+}
