@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Append output of many jobs of one slot, and renew the claim of those that have none.
 --
 -- KEYS       entry, log of each job in turn

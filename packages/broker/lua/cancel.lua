@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- End an open job on its owner's word, and tell the worker that holds it.
 --
 -- KEYS[1]  entry     hash

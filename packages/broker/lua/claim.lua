@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Open a new attempt at a job that BullMQ has handed to this worker.
 --
 -- KEYS[1]  entry     hash

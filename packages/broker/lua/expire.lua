@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- End a job that has not started by its deadline.
 --
 -- KEYS[1]  entry     hash

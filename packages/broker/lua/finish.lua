@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- End a job as the worker that holds it found it, with the last of its output.
 --
 -- KEYS[1]  entry     hash

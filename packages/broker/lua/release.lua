@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Give up an attempt so that another worker may make the next one.
 --
 -- KEYS[1]  entry     hash

@@ -23,5 +23,5 @@ export async function cancelJob(
   version: string,
 ): Promise<void> {
   const state = await cancel(redis, endingKeys(job), [job, keys.slotOf(job)]);
-  if (state === "queued") await queues.remove(job, version);
+  if (state === "queued") await queues.removeEnded(job, version);
 }

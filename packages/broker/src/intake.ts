@@ -7,6 +7,7 @@ import { z } from "zod";
 
 import { claimJob, type Attempt, type Unclaimable } from "./claim.ts";
 import { insist, type Insistence } from "./insist.ts";
+import { renewLocks } from "./job-locks.ts";
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
@@ -287,11 +288,8 @@ export class Intake {
     if (held.length === 0) return;
     let lost: readonly string[] = [];
     try {
-      lost = await this.#bull.extendJobLocks(
-        held.map(([id]) => id),
-        held.map(([, { token }]) => token),
-        LOCK_MS,
-      );
+      const tokens = held.map(([id, { token }]) => ({ job: id, token }));
+      lost = await renewLocks(this.#redis, this.#holder, { held: tokens, ms: LOCK_MS });
       const nowMs = performance.now();
       for (const [id, job] of held) if (!lost.includes(id)) job.renewedAtMs = nowMs;
     } catch (error) {

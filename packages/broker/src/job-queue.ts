@@ -38,6 +38,15 @@ export class JobQueues {
     return (await this.#queue(modelCodeOf(job), version).remove(job)) === 1;
   }
 
+  /** Take an ended job out of its queue; where that cannot be done now, the sweep does it later. */
+  async removeEnded(job: JobId, version: string): Promise<void> {
+    try {
+      await this.remove(job, version);
+    } catch (error) {
+      this.#report(new Error(`removing ${job} is left to the sweep`, { cause: error }));
+    }
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
   }

@@ -55,6 +55,10 @@ export const keys = {
   queue: (code: ModelCode, version: string, key: string): string =>
     `hr:{${code}}:q:${version}:${key}`,
 
+  /** BullMQ's lock of a job. */
+  lock: (code: ModelCode, version: string, job: JobId): string =>
+    `hr:{${code}}:q:${version}:${job}:lock`,
+
   jobs: (tenant: string): string => `hr:{t:${tenant}}:jobs`,
   reserved: (tenant: string): string => `hr:{t:${tenant}}:reserved`,
   /** The caller's key may hold anything: only its digest becomes part of a Redis key. */

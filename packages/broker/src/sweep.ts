@@ -10,6 +10,7 @@ import type { ModelRegistry } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
 
+const lease = script("lease", z.literal([0, 1]));
 const expire = script("expire", z.literal([0, 1]));
 const auditOpen = script("audit-open", z.array(z.union([z.int(), z.string()])));
 const auditQueue = script("audit-queue", z.array(z.union([z.int(), z.string()])));
@@ -118,17 +119,13 @@ export class Sweep {
     const codes = new Set([...(await this.#models.list()).values()].map(({ code }) => code));
     await Promise.all(
       [...codes].map((code) =>
-        this.#redis.set(keys.lease(code, this.#ingress), "1", "PX", INGRESS_LEASE_MS),
+        lease(this.#redis, [keys.lease(code, this.#ingress)], [this.#ingress, INGRESS_LEASE_MS]),
       ),
     );
   }
 
   async #takeLease(code: ModelCode): Promise<boolean> {
-    const lease = keys.sweep(code);
-    if ((await this.#redis.set(lease, this.#ingress, "PX", LEASE_MS, "NX")) === "OK") return true;
-    if ((await this.#redis.get(lease)) !== this.#ingress) return false;
-    await this.#redis.pexpire(lease, LEASE_MS);
-    return true;
+    return (await lease(this.#redis, [keys.sweep(code)], [this.#ingress, LEASE_MS])) === 1;
   }
 
   async #expireOverdue(code: ModelCode): Promise<number> {
@@ -147,7 +144,7 @@ export class Sweep {
         const version = await this.#redis.hget(keys.entry(job), "version");
         if ((await expire(this.#redis, endingKeys(job), [job, keys.slot(code)])) === 0) continue;
         expired += 1;
-        if (version !== null) await this.#queues.remove(job, version);
+        if (version !== null) await this.#queues.removeEnded(job, version);
       }
       if (overdue.length < PAGE) break;
     }
