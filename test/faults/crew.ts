@@ -21,7 +21,11 @@ export class Crew {
 
   /** Kill one; another takes its place. */
   async kill(rank: number): Promise<void> {
-    const victim = await this.#pick(rank);
+    await this.killMember(await this.#pick(rank));
+  }
+
+  /** Kill this one, and nobody else; another takes its place. */
+  async killMember(victim: ManagedProcess): Promise<void> {
     await victim.kill();
     this.#send(victim, replace(victim));
   }

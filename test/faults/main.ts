@@ -35,7 +35,8 @@ async function main(argv: readonly string[]): Promise<number> {
 /** Run the classes one after the other, and report each as it ends. @returns the exit code */
 async function runAll(options: Options, signal: AbortSignal): Promise<number> {
   let exitCode = 0;
-  for (const faultRun of FAULT_RUNS.filter(({ name }) => options.only.includes(name))) {
+  const asked = FAULT_RUNS.filter(({ name }) => options.only.includes(name));
+  for (const faultRun of asked.filter(({ sizes }) => sizes.includes(options.size))) {
     const isMet = await runOne(faultRun, options, signal);
     if (!isMet) exitCode = MISSED;
   }

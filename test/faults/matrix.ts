@@ -5,10 +5,14 @@ import type { FaultRun, RunContext, RunOutcome, Size } from "./run.ts";
 import { ingressKill } from "./runs/ingress-kill.ts";
 import { lostReplies } from "./runs/lost-replies.ts";
 import { mixed } from "./runs/mixed.ts";
+import { orphans } from "./runs/orphans.ts";
 import { parserFuzz } from "./runs/parser-fuzz.ts";
+import { poison } from "./runs/poison.ts";
+import { races } from "./runs/races.ts";
 import { redisKills } from "./runs/redis-kills.ts";
 import { rollingStop } from "./runs/rolling-stop.ts";
 import { soak } from "./runs/soak.ts";
+import { zombie } from "./runs/zombie.ts";
 
 /** Every class of faults, in the order of the matrix. */
 export const FAULT_RUNS: readonly FaultRun[] = [
@@ -18,6 +22,10 @@ export const FAULT_RUNS: readonly FaultRun[] = [
   rollingStop,
   ingressKill,
   parserFuzz,
+  races,
+  zombie,
+  poison,
+  orphans,
   soak,
 ];
 

@@ -29,5 +29,7 @@ export interface FaultRun {
   readonly name: string;
   /** What is done to the platform, in a sentence of the matrix. */
   readonly title: string;
+  /** At which sizes it is run: what takes its time by nature has no small one. */
+  readonly sizes: readonly Size[];
   readonly run: (context: RunContext) => Promise<RunOutcome>;
 }

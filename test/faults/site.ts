@@ -1,3 +1,5 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 import { Redis } from "ioredis";
 
 import { Platform, type PlatformOptions } from "../platform.ts";
@@ -6,6 +8,8 @@ import { readLedger, type Ledger, type LedgerJob } from "./ledger.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import type { RunContext } from "./run.ts";
 import { verify } from "./verifier.ts";
+
+const LOOK_MS = 50;
 
 /** A platform that faults are inflicted on, and what looks at it from outside. */
 export class Site {
@@ -46,8 +50,10 @@ export class Site {
     }
   }
 
-  /** Wait until the platform is at rest, and check all that a load has seen against the ledger. */
-  async verify({ accepted, oddities }: Load): Promise<Finding[]> {
+  /** Wait until the platform is at rest, and check all that loads have seen against the ledger. */
+  async verify(...loads: readonly Load[]): Promise<Finding[]> {
+    const accepted = loads.flatMap((load) => load.accepted);
+    const oddities = loads.flatMap((load) => load.oddities);
     this.#context.say(`checking ${accepted.length} jobs and their readers`);
     this.#ledger = await readLedger(this.redis);
     return verify({ accepted, oddities, ledger: this.#ledger });
@@ -61,6 +67,19 @@ export class Site {
   /** Attempts beyond the first of each job that counted against it. After `verify`. */
   countBurnedAttempts(): number {
     return this.#sum(({ attempts }) => attempts);
+  }
+
+  /** Jobs of the ledger of which something holds. After `verify`. */
+  countJobs(holds: (job: LedgerJob) => boolean): number {
+    return [...(this.#ledger?.jobs.values() ?? [])].filter(holds).length;
+  }
+
+  /** Wait until the engine runs exactly so many generations. */
+  async whenEngineRuns(count: number): Promise<void> {
+    const { signal } = this.#context;
+    while (!signal.aborted && (await this.platform.engineCounts()).running !== count) {
+      await delay(LOOK_MS, undefined, { signal }).catch(() => {});
+    }
   }
 
   #sum(attemptsOf: (job: LedgerJob) => number): number {

@@ -16,6 +16,7 @@ const TOKENS = { fewestTokens: 60, mostTokens: 120 } as const;
 export const ingressKill: FaultRun = {
   name: "ingress-kill",
   title: "an ingress killed (SIGKILL) with all readers attached, each resumed on another",
+  sizes: ["small", "full"],
   run: runIngressKill,
 };
 

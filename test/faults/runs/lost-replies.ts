@@ -25,6 +25,7 @@ const LOOK_MS = 5;
 export const lostReplies: FaultRun = {
   name: "lost-replies",
   title: "replies of Redis dropped after it had run the script, to workers and to ingresses",
+  sizes: ["small", "full"],
   run: runLostReplies,
 };
 

@@ -31,6 +31,7 @@ const RECOVERY_SECONDS = 25;
 export const mixed: FaultRun = {
   name: "mixed",
   title: "workers killed (SIGKILL) and paused (SIGSTOP), Redis killed, all mixed, under load",
+  sizes: ["small", "full"],
   run: runMixed,
 };
 

@@ -22,6 +22,7 @@ const PATIENCE_MS = 5_000;
 export const parserFuzz: FaultRun = {
   name: "parser-fuzz",
   title: "the engine's streams cut and corrupted at random",
+  sizes: ["small", "full"],
   run: runParserFuzz,
 };
 

@@ -19,6 +19,7 @@ const AWAY_MS = 1_000;
 export const redisKills: FaultRun = {
   name: "redis-kills",
   title: "Redis killed (SIGKILL) and restarted from its append-only file (everysec), under load",
+  sizes: ["small", "full"],
   run: runRedisKills,
 };
 

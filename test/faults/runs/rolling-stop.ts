@@ -23,6 +23,7 @@ const HAND_OVER_SECONDS = 2;
 export const rollingStop: FaultRun = {
   name: "rolling-stop",
   title: "every worker in turn told to stop (SIGTERM) every 5 s, under load",
+  sizes: ["small", "full"],
   run: runRollingStop,
 };
 

@@ -39,6 +39,7 @@ const answerSchema = z.looseObject({
 export const soak: FaultRun = {
   name: "soak",
   title: "very many short jobs, then nothing until all are past their time to live",
+  sizes: ["small", "full"],
   run: runSoak,
 };
 
