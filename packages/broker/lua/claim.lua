@@ -7,6 +7,8 @@
 -- KEYS[4]  deadline  zset
 -- KEYS[5]  attached  zset
 -- KEYS[6]  flow      hash
+-- KEYS[7]  lock      string  BullMQ's lock of the job, which must hold the token; absent where there
+--                            is none to look at
 -- ARGV[1]  id
 -- ARGV[2]  slot      prefix of the slot's keys
 -- ARGV[3]  token   "<worker>:<number>", new for each fetch: asking twice claims once
@@ -15,7 +17,8 @@
 -- ARGV[6]  ids       '1' when its engine can go on from token ids, else ''
 --
 -- Returns {'claimed', epoch, attempts, spec, fragile, from}, or one of {'absent'} (hand it back),
--- {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more). `from` is how many
+-- {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more), {'unlocked'} (forget
+-- it: while this was on its way the lock ran out, and the job is another's). `from` is how many
 -- output entries of earlier attempts stand, for this one to go on from; 0 when it starts (over).
 -- @include end-job
 -- @include flow
@@ -39,6 +42,9 @@ local from = tonumber(field[14] or 0)
 local made = from + tonumber(field[7] or 1) - 1
 local now = now_ms()
 
+-- A worker that was paused between fetch and claim would take the job from whoever has it now, and
+-- count a death that nobody died.
+if KEYS[7] and redis.call('GET', KEYS[7]) ~= token then return {'unlocked'} end
 if not state then return {'absent'} end
 if state ~= 'queued' and state ~= 'in_progress' then return {'ended'} end
 

@@ -9,7 +9,7 @@ const claim = script(
   "claim",
   z.union([
     z.tuple([z.literal("claimed"), z.int(), z.int(), z.string(), z.literal([0, 1]), z.int()]),
-    z.tuple([z.literal(["absent", "ended", "expired", "failed"])]),
+    z.tuple([z.literal(["absent", "ended", "expired", "failed", "unlocked"])]),
   ]),
 );
 
@@ -42,10 +42,15 @@ export interface Claimant {
   readonly version: string;
   /** Whether its engine can go on from token ids. */
   readonly hasTokenIds: boolean;
+  /** Key that holds the token as long as the job is this worker's; null to take it anyhow. */
+  readonly lock: string | null;
 }
 
-/** Why a job that BullMQ offered needs no work: there is no entry, or it is over. */
-export type Unclaimable = "absent" | "ended" | "expired" | "failed";
+/**
+ * Why a job that BullMQ offered is not this worker's to run: there is no entry, it is over, or the
+ * lock has run out and it is another's.
+ */
+export type Unclaimable = "absent" | "ended" | "expired" | "failed" | "unlocked";
 
 /**
  * Open a new attempt at a job that BullMQ has handed to this worker.
@@ -56,12 +61,12 @@ export type Unclaimable = "absent" | "ended" | "expired" | "failed";
 export async function claimJob(
   redis: Redis,
   job: JobId,
-  { token, version, hasTokenIds }: Claimant,
+  { token, version, hasTokenIds, lock }: Claimant,
 ): Promise<Attempt | Unclaimable> {
   const code = modelCodeOf(job);
   const reply = await claim(
     redis,
-    [...endingKeys(job), keys.flow(code)],
+    [...endingKeys(job), keys.flow(code), ...(lock === null ? [] : [lock])],
     [job, keys.slot(code), token, DEATH_LIMIT, version, hasTokenIds ? "1" : ""],
   );
   if (reply[0] !== "claimed") return reply[0];

@@ -247,8 +247,9 @@ export class Intake {
     this.#held.set(hold.job, { job, token, renewedAtMs: performance.now() });
     if (signal.aborted) return this.handBack(hold);
     try {
-      const { version, hasTokenIds } = this.#holder;
-      const claimant = { token, version, hasTokenIds };
+      const { code, version, hasTokenIds } = this.#holder;
+      const lock = keys.lock(code, version, hold.job);
+      const claimant = { token, version, hasTokenIds, lock };
       const claimed = await insist(
         () => claimJob(this.#redis, hold.job, claimant),
         this.#insistence,
@@ -269,6 +270,7 @@ export class Intake {
 
   /** Let go of a job that needs no work. */
   async #dismiss(hold: Hold, reason: Unclaimable, queuedAtMs: number): Promise<void> {
+    if (reason === "unlocked") return this.forget(hold);
     if (reason !== "absent" || queuedAtMs < Date.now() - FORGOTTEN_MS) {
       return this.acknowledge(hold);
     }

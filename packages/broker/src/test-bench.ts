@@ -275,8 +275,9 @@ export async function claimJob(
   redis: Redis,
   job: JobId,
   token: string,
+  lock: string | null = null,
 ): Promise<Attempt | Unclaimable> {
-  return claim(redis, job, { token, version: "v1", hasTokenIds: false });
+  return claim(redis, job, { token, version: "v1", hasTokenIds: false, lock });
 }
 
 /** A key that no other test uses. */

@@ -202,6 +202,25 @@ describe("an attempt", () => {
     expect(first).toMatchObject({ epoch: 1, attempts: 1 });
   });
 
+  test("is not taken over by a fetch that lost its lock before it could claim", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    const lock = keys.lock(modelCodeOf(job), "v1", job);
+
+    const late = await claimJob(redis, job, "w-paused:1", lock);
+    const lost = await worker.broker.finish(source, DONE);
+
+    expect([late, lost]).toEqual(["unlocked", null]);
+    expect(await redis.hget(keys.entry(job), "deaths")).toBe("0");
+    expect((await ingress.getJob("default", job)).attempts).toBe(1);
+  });
+
   test("ends when Redis has lost output that was acknowledged", async ({
     redis,
     startWorker,
