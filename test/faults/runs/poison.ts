@@ -7,14 +7,15 @@ import { atLeast, atMost, countBrokenPromises, told } from "../promises.ts";
 import type { FaultRun, RunContext, RunOutcome } from "../run.ts";
 import { withSite, type Site } from "../site.ts";
 
-const WORKERS = 3;
+/** One: all that a death strands comes back to the same worker at the same moment. */
+const WORKERS = 1;
 const SLOTS = 8;
 const POISON = "poison pill";
 /** At 20 ms a token two to four seconds: the poison never comes alone to a worker. */
 const STEP_MS = 20;
 const TOKENS = { fewestTokens: 100, mostTokens: 200 } as const;
-const INNOCENTS = 500;
-const OUTSTANDING = 18;
+const INNOCENTS = 100;
+const OUTSTANDING = 7;
 const DEATHS = 3;
 
 /** One job kills each worker that runs it, at once; the others on that worker have done nothing. */
