@@ -16,10 +16,11 @@
 -- ARGV[5]  version   of the model that the worker serves
 -- ARGV[6]  ids       '1' when its engine can go on from token ids, else ''
 --
--- Returns {'claimed', epoch, attempts, spec, fragile, from}, or one of {'absent'} (hand it back),
--- {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more), {'unlocked'} (forget
--- it: while this was on its way the lock ran out, and the job is another's). `from` is how many
--- output entries of earlier attempts stand, for this one to go on from; 0 when it starts (over).
+-- Returns {'claimed', epoch, attempts, spec, fragile, from, suspect}, or one of {'absent'} (hand it
+-- back), {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more), {'unlocked'}
+-- (forget it: while this was on its way the lock ran out, and the job is another's). `from` is how
+-- many output entries of earlier attempts stand, for this one to go on from; 0 when it starts (over).
+-- `suspect` is 1 when one more death fails the job.
 -- @include end-job
 -- @include flow
 -- @include redis-run
@@ -54,7 +55,7 @@ if state == 'queued' and not first_claimed_at and tonumber(now) > deadline_at th
 end
 
 if state == 'in_progress' and field[12] == token then
-  return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from}
+  return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from, deaths >= death_limit - 1 and 1 or 0}
 end
 
 if state == 'in_progress' then
@@ -112,4 +113,4 @@ redis.call('XADD', job.log, cursor, 'attempt', data)
 -- What earlier attempts said is void from here on, so nobody need be sent it again.
 if epoch > 1 and not continues then redis.call('XTRIM', job.log, 'MINID', cursor) end
 deliver(slot, watchers, inbox_line(id, cursor, 'attempt', data))
-return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from}
+return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from, deaths >= death_limit - 1 and 1 or 0}

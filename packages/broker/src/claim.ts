@@ -8,7 +8,15 @@ import { script } from "./script.ts";
 const claim = script(
   "claim",
   z.union([
-    z.tuple([z.literal("claimed"), z.int(), z.int(), z.string(), z.literal([0, 1]), z.int()]),
+    z.tuple([
+      z.literal("claimed"),
+      z.int(),
+      z.int(),
+      z.string(),
+      z.literal([0, 1]),
+      z.int(),
+      z.literal([0, 1]),
+    ]),
     z.tuple([z.literal(["absent", "ended", "expired", "failed", "unlocked"])]),
   ]),
 );
@@ -32,6 +40,11 @@ export interface Attempt {
    * (over).
    */
   readonly from: number;
+  /**
+   * One more holder that dies fails the job. It must be alone with its worker: then nobody dies with
+   * it, and its worker not with others.
+   */
+  readonly isSuspect: boolean;
 }
 
 /** Who claims a job. */
@@ -70,7 +83,7 @@ export async function claimJob(
     [job, keys.slot(code), token, DEATH_LIMIT, version, hasTokenIds ? "1" : ""],
   );
   if (reply[0] !== "claimed") return reply[0];
-  const [, epoch, attempts, spec, fragile, from] = reply;
+  const [, epoch, attempts, spec, fragile, from, suspect] = reply;
   return {
     job,
     token,
@@ -79,5 +92,6 @@ export async function claimJob(
     spec: jobSpecSchema.parse(JSON.parse(spec)),
     isFragile: fragile === 1,
     from,
+    isSuspect: suspect === 1,
   };
 }

@@ -39,8 +39,8 @@ export interface Slots {
   readonly whenFree: (signal: AbortSignal) => Promise<number>;
   /** Slots that are free now. */
   readonly countFree: () => number;
-  /** Take an attempt into a slot. Must not throw. */
-  readonly start: (attempt: Attempt) => void;
+  /** Take an attempt into a slot; false to have it handed back. Must not throw. */
+  readonly start: (attempt: Attempt) => boolean;
   /** The lock of a job in a slot is lost: another worker may have it already. */
   readonly onLockLost: (job: JobId) => void;
 }
@@ -264,8 +264,8 @@ export class Intake {
   }
 
   async #start(attempt: Attempt, signal: AbortSignal): Promise<void> {
-    if (!signal.aborted) return this.#slots.start(attempt);
-    await this.#slots.decline(attempt);
+    const isTaken = !signal.aborted && this.#slots.start(attempt);
+    if (!isTaken) await this.#slots.decline(attempt);
   }
 
   /** Let go of a job that needs no work. */

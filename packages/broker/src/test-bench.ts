@@ -60,6 +60,7 @@ export class TestWorker {
           this.slots -= 1;
           this.attempts.push(new TestSource(attempt));
           this.#arrivals.dispatchEvent(new Event("attempt"));
+          return true;
         },
         onLockLost: (job) => this.lockLost.push(job),
       },

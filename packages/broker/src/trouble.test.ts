@@ -251,7 +251,11 @@ describe("an attempt", () => {
     const claims = [];
     for (const token of ["w-2:1", "w-3:1", "w-4:1"]) claims.push(await claimJob(redis, job, token));
 
-    expect(claims).toMatchObject([{ epoch: 2 }, { epoch: 3 }, "failed"]);
+    expect(claims).toMatchObject([
+      { epoch: 2, isSuspect: false },
+      { epoch: 3, isSuspect: true },
+      "failed",
+    ]);
     const record = await ingress.getJob("default", job);
     expect(record.end?.outcome.error).toBe("worker_crashed");
   });

@@ -56,6 +56,11 @@ export class AttemptRun implements Source {
     this.stop(new AttemptLost(reason));
   }
 
+  /** Aborted when the attempt is to stop. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
   /** Stop the engine; `generate` rejects with the reason. */
   stop(reason: Error): void {
     this.#controller.abort(reason);

@@ -44,6 +44,39 @@ describe("SlotBoard", () => {
     expect([before, board.countFree()]).toEqual([3, 0]);
   });
 
+  test("keeps every slot for one job that must be alone, once the others have left", async () => {
+    const board = new SlotBoard(new InFlightWindow({ maxSize: 4, initialSize: 4 }));
+    const told: string[] = [];
+    board.take();
+    board.take();
+    board.reserve();
+    const alone = board.whenAlone(never).then(() => told.push("alone"));
+    const free = board.whenFree(never).then((count) => told.push(`${count} free`));
+
+    const whileReserved = board.countFree();
+    board.free();
+    await alone;
+    board.endReservation();
+    board.free();
+    await free;
+
+    expect(whileReserved).toBe(0);
+    expect(told).toEqual(["alone", "3 free"]);
+  });
+
+  test("lets a job that is stopped wait no more for the others to leave", async () => {
+    const board = new SlotBoard(new InFlightWindow({ maxSize: 4, initialSize: 4 }));
+    const stopped = new AbortController();
+    board.take();
+    board.take();
+    board.reserve();
+
+    const alone = board.whenAlone(stopped.signal);
+    stopped.abort();
+
+    await expect(alone).resolves.toBeUndefined();
+  });
+
   test("stops waiting when the worker stops", async () => {
     const board = new SlotBoard(new InFlightWindow({ maxSize: 1 }));
     board.take();

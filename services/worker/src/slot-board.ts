@@ -8,6 +8,9 @@ import type { InFlightWindow } from "@headrace/engine";
 export class SlotBoard {
   readonly #window: InFlightWindow;
   #inFlight = 0;
+  /** Called once the job that the board is reserved for is the only one left. */
+  #onAlone: (() => void) | null = null;
+  #isReserved = false;
   #waiter: ((free: number) => void) | null = null;
   #pause: NodeJS.Timeout | null = null;
 
@@ -27,12 +30,40 @@ export class SlotBoard {
   /** A job left its slot. */
   free(): void {
     this.#inFlight -= 1;
+    if (this.#inFlight <= 1) this.#onAlone?.();
     this.check();
   }
 
-  /** How many slots are free now: none while the engine is left alone. */
+  /** Whether all slots are kept for one job, beside which no other may start. */
+  get isReserved(): boolean {
+    return this.#isReserved;
+  }
+
+  /** Keep all slots for the job that has just taken one, until `endReservation`. */
+  reserve(): void {
+    this.#isReserved = true;
+  }
+
+  endReservation(): void {
+    this.#isReserved = false;
+    this.check();
+  }
+
+  /** Resolve once the job with the reservation is the only one, or the signal is aborted. */
+  async whenAlone(signal: AbortSignal): Promise<void> {
+    if (this.#inFlight <= 1 || signal.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onAlone = resolve;
+    const stop = (): void => resolve();
+    signal.addEventListener("abort", stop, { once: true });
+    await promise;
+    signal.removeEventListener("abort", stop);
+    this.#onAlone = null;
+  }
+
+  /** How many slots are free now: none while the engine is left alone, or kept for one job. */
   countFree(): number {
-    const isPaused = this.#window.pausedUntilMs > performance.now();
+    const isPaused = this.#isReserved || this.#window.pausedUntilMs > performance.now();
     return isPaused ? 0 : Math.max(0, this.#window.size - this.#inFlight);
   }
 
@@ -56,7 +87,7 @@ export class SlotBoard {
 
   /** The window may have changed: tell the waiter if there is room now. */
   check(): void {
-    if (this.#waiter === null) return;
+    if (this.#waiter === null || this.#isReserved) return;
     const free = this.#window.size - this.#inFlight;
     if (free <= 0) return;
     const pausedMs = this.#window.pausedUntilMs - performance.now();

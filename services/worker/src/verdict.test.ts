@@ -13,6 +13,7 @@ const attempt: Attempt = {
   attempts: 1,
   isFragile: false,
   from: 0,
+  isSuspect: false,
   spec: {
     tenant: "default",
     endpoint: "/v1/chat/completions",

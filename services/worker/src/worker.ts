@@ -182,9 +182,11 @@ export class Worker {
     }
   }
 
-  #start(attempt: Attempt, traits: EngineTraits): void {
-    if (this.#broker === null) return;
+  /** @returns whether it was taken: nothing may start beside a job that may be what kills workers */
+  #start(attempt: Attempt, traits: EngineTraits): boolean {
+    if (this.#broker === null || this.#board.isReserved) return false;
     this.#board.take();
+    if (attempt.isSuspect) this.#board.reserve();
     const run = new AttemptRun(attempt, {
       engine: this.#engine,
       traits,
@@ -198,13 +200,16 @@ export class Worker {
         // The job may be in a slot again already: only this run's own place is given up.
         if (this.#runs.get(attempt.job) === run) this.#runs.delete(attempt.job);
         this.#endings.delete(ending);
+        if (attempt.isSuspect) this.#board.endReservation();
         this.#board.free();
       });
     this.#endings.add(ending);
+    return true;
   }
 
   async #carryOut(run: AttemptRun, broker: WorkerBroker): Promise<void> {
     try {
+      if (run.attempt.isSuspect) await this.#board.whenAlone(run.signal);
       const outcome = await run.generate();
       const lost = await broker.finish(run, { status: "completed", outcome, items: run.take() });
       this.#events.attemptEnded(lost === null ? "completed" : "lost");

@@ -138,7 +138,10 @@ class TestIntake {
 
   readonly countFree = (): number => this.#asked.length;
 
-  readonly start = (attempt: Attempt): void => this.#asked.shift()?.resolve(attempt);
+  readonly start = (attempt: Attempt): boolean => {
+    this.#asked.shift()?.resolve(attempt);
+    return true;
+  };
 
   readonly onLockLost = (): void => {};
 
