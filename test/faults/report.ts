@@ -6,6 +6,7 @@ import { z } from "zod";
 
 import { toFigures } from "../bench/figure.ts";
 import { toTable } from "../bench/report.ts";
+import { CITATIONS } from "./citations.ts";
 import { FAULT_RUNS } from "./matrix.ts";
 import type { FaultRun, RunOutcome } from "./run.ts";
 
@@ -76,7 +77,7 @@ function toEntry({ outcome, seed, seconds }: Publication): Entry {
 /** Write the matrix as a page. */
 function toPage(matrix: Matrix): string {
   const sections = FAULT_RUNS.map((faultRun) => toSection(faultRun, matrix[faultRun.name]));
-  return `${HEADER}\n${sections.join("\n")}`;
+  return `${HEADER}\n${sections.join("\n")}\n${toCitations()}`;
 }
 
 const HEADER = `# Fault matrix
@@ -93,6 +94,22 @@ equals the one that can be computed from the prompt.
 - **innocent failures**: a job that ended otherwise than it should. **ghosts**: ran, and nobody was told of them
 - **odd answers**: neither success nor a 429 or 503. **leftovers**: ended, and still listed somewhere
 `;
+
+/** The faults that have tests of their own, as a table. */
+function toCitations(): string {
+  const rows = CITATIONS.map(({ fault, outcome, file, test }) => {
+    const link = `[${file.split("/").at(-1)}](../${file})`;
+    return `| ${fault} | ${outcome} | ${link}: ${test} |`;
+  });
+  return [
+    "## One fault at a time\n",
+    "Each is a test of `npm test`.\n",
+    "| fault | what comes of it | test |",
+    "| --- | --- | --- |",
+    ...rows,
+    "",
+  ].join("\n");
+}
 
 function toSection({ name, title }: FaultRun, entry: Entry | undefined): string {
   if (entry === undefined) return `## ${name}\n\n${title}\n\nNot run at full size yet.\n`;
