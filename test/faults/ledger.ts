@@ -22,7 +22,8 @@ export interface LedgerEntry {
 /** What the ledger knows of a job. */
 export interface LedgerJob {
   readonly state: string;
-  readonly epoch: number;
+  /** Attempts that were begun, whether they count or not. */
+  readonly begun: number;
   /** Attempts that count against the job. */
   readonly attempts: number;
   readonly deaths: number;
@@ -70,15 +71,16 @@ async function readJobs(redis: Redis): Promise<Map<string, LedgerJob>> {
 
 async function readJob(redis: Redis, id: string): Promise<LedgerJob | null> {
   const job = jobIdSchema.parse(id);
-  const [fields, log] = await Promise.all([
-    redis.hmget(keys.entry(job), "state", "epoch", "attempts", "deaths"),
+  const [fields, names, log] = await Promise.all([
+    redis.hmget(keys.entry(job), "state", "attempts", "deaths"),
+    redis.hkeys(keys.entry(job)),
     redis.xrange(keys.log(job), "-", "+"),
   ]);
-  const [state, epoch, attempts, deaths] = fields;
+  const [state, attempts, deaths] = fields;
   if (!state) return null;
   return {
     state,
-    epoch: Number(epoch ?? 0),
+    begun: names.filter((name) => name.startsWith("attempt:")).length,
     attempts: Number(attempts ?? 0),
     deaths: Number(deaths ?? 0),
     log: log.map(([entry, [type = "", data = ""]]) => ({ id: entry, type, data })),

@@ -61,7 +61,7 @@ export class Site {
 
   /** Attempts beyond the first of each job, whether they counted or not. After `verify`. */
   countReattempts(): number {
-    return this.#sum(({ epoch }) => epoch);
+    return this.#sum(({ begun }) => begun);
   }
 
   /** Attempts beyond the first of each job that counted against it. After `verify`. */

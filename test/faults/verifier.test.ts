@@ -73,7 +73,7 @@ function run(
   const log = changes.log ?? LOG;
   const job: LedgerJob = {
     state: "completed",
-    epoch: 1,
+    begun: 1,
     attempts: 1,
     deaths: 0,
     log,
@@ -138,7 +138,7 @@ describe("the verifier finds nothing wrong", () => {
   });
 
   test("with a job that was refused and cancelled", () => {
-    const cancelled = { state: "cancelled", epoch: 0, attempts: 0, deaths: 0, log: [] };
+    const cancelled = { state: "cancelled", begun: 0, attempts: 0, deaths: 0, log: [] };
 
     expect(verify(run({ others: new Map([[OTHER, cancelled]]) }))).toEqual([]);
   });
@@ -225,7 +225,7 @@ describe("the verifier names", () => {
       "a job that runs though it was refused",
       run({
         others: new Map([
-          [OTHER, { state: "completed", epoch: 1, attempts: 1, deaths: 0, log: [] }],
+          [OTHER, { state: "completed", begun: 1, attempts: 1, deaths: 0, log: [] }],
         ]),
       }),
       ["ghost"],
