@@ -1,3 +1,5 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 import { makeCases } from "../job-case.ts";
 import { quantile } from "../../bench/statistics.ts";
 import { atLeast, countBrokenPromises, told } from "../promises.ts";
@@ -11,6 +13,9 @@ const SIZES = { small: { readers: 40 }, full: { readers: 500 } } as const;
 /** All jobs run at once, long enough that all are under way when the ingress dies. */
 const STEP_MS = 100;
 const TOKENS = { fewestTokens: 60, mostTokens: 120 } as const;
+
+/** Once every reader has had output: in the middle of what they read. */
+const KILL_AFTER_MS = [500, 2_500] as const;
 
 /** An ingress is killed in the middle of its readers' streams; they go on at another. */
 export const ingressKill: FaultRun = {
@@ -45,6 +50,7 @@ async function runIngressKill(context: RunContext): Promise<RunOutcome> {
     });
     const killAtWork = async (): Promise<number> => {
       await reading.reach(readers);
+      await delay(random.between(...KILL_AFTER_MS));
       await doomed.kill();
       return performance.now();
     };
