@@ -83,6 +83,26 @@ const test = plainTest
 const readRun = (folder: string): { url: string; children: { pid: number }[] } =>
   JSON.parse(readFileSync(join(folder, ".data/run.json"), "utf8"));
 
+/** Submit a job that takes seconds: time to cancel it. @returns its id */
+async function submitLong(folder: string): Promise<string> {
+  const request = {
+    model: "headrace-sim-8b",
+    messages: [{ role: "user", content: "Take your time" }],
+    max_tokens: 1_000,
+    ignore_eos: true,
+  };
+  const answer = await fetch(`${readRun(folder).url}/v1/jobs`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${readFileSync(join(folder, ".data/api-key"), "utf8").trim()}`,
+      "content-type": "application/json",
+    },
+    body: JSON.stringify({ endpoint: "/v1/chat/completions", request }),
+  });
+  const job: { id: string } = JSON.parse(await answer.text());
+  return job.id;
+}
+
 /** A process that has ended is a zombie until whoever adopted it looks: to signals it still exists. */
 const isAlive = (pid: number): boolean => {
   try {
@@ -143,6 +163,31 @@ describe("headrace up", { timeout: TEST_MS }, () => {
 
     expect(await second.exitCode()).toBe(0);
     expect(later.filter(({ pid }) => isAlive(pid))).toEqual([]);
+  });
+
+  test("runs an ended job again, and tells what happened to it", async ({ folder, headrace }) => {
+    const up = headrace("up", "--port", "0");
+    await up.says(/stops everything/);
+    const id = await submitLong(folder);
+    const cancel = headrace("cancel", id);
+    await cancel.ended;
+    const retry = headrace("retry", id);
+    await retry.says(/ runs /);
+    const [, again = ""] = /· (job_\w+) runs/.exec(retry.err) ?? [];
+    const retryCode = await retry.exitCode();
+    const refused = headrace("retry", again);
+    const timeline = headrace("get", "--timeline", id);
+    const json = headrace("get", "--timeline", again, "--json");
+    await Promise.all([refused.ended, timeline.ended, json.ended]);
+
+    expect(cancel.out).toBe(`${id} is cancelled\n`);
+    expect(retryCode).toBe(0);
+    expect(retry.err).toContain(`${again} runs ${id} again`);
+    expect(retry.err).toContain(`completed ${again}`);
+    expect(await refused.exitCode()).toBe(1);
+    expect(refused.err).toContain(`${again} is completed`);
+    expect(timeline.out).toMatch(/accepted\n[^]*cancelled\n/);
+    expect(JSON.parse(json.out)).toMatchObject({ job: again, attempts: [{ end: "completed" }] });
   });
 
   test("has Redis sync before each answer where that is asked for", async ({ headrace }) => {
