@@ -3,7 +3,6 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { readInfo } from "./redis-info.ts";
-import type { Report } from "./redis.ts";
 
 /** Sharded publish and subscribe, and `XTRIM MINID` in its present form, came with 7.0. */
 const OLDEST_MAJOR = 7;
@@ -33,21 +32,21 @@ export function versionOf(info: ReadonlyMap<string, string>): string {
 }
 
 /**
- * Refuse a Redis that does not do what the durability level promises, as far as it tells.
+ * Refuse a Redis that does not sync before it answers, as far as it tells.
  *
+ * @returns whether it does tell
  * @throws PlatformError `queue_unavailable` naming what was found and what is needed
  */
-export async function assertAlwaysSynced(redis: Redis, report: Report): Promise<void> {
+export async function assertAlwaysSynced(redis: Redis): Promise<boolean> {
   const info = await readInfo(redis, "persistence");
   if (info.get("aof_enabled") !== "1") {
     throw unfit("HEADRACE_DURABILITY is redis-always, but Redis has no append-only file");
   }
   const policy = await findSyncPolicy(redis);
-  if (policy === null) {
-    report(new Error("Redis does not tell its appendfsync policy: see that it is always"));
-  } else if (policy !== "always") {
+  if (policy !== null && policy !== "always") {
     throw unfit(`HEADRACE_DURABILITY is redis-always, but Redis has appendfsync ${policy}`);
   }
+  return policy !== null;
 }
 
 /** Read when Redis syncs its append-only file. @returns null where that may not be read */

@@ -44,6 +44,8 @@ export class IngressBroker {
   readonly #subscriber: Redis;
   readonly #durability: Durability;
   readonly #report: Report;
+  /** Said once: readiness is asked for every few seconds. */
+  #hasWarned = false;
   readonly #ingress = `i-${randomUUID()}`;
   readonly #models: ModelRegistry;
   readonly #queues: JobQueues;
@@ -97,7 +99,10 @@ export class IngressBroker {
   async assertReady(timeoutMs: number): Promise<void> {
     await whenReady(this.#redis, timeoutMs);
     await assertFit(this.#redis);
-    if (this.#durability === "redis-always") await assertAlwaysSynced(this.#redis, this.#report);
+    if (this.#durability !== "redis-always") return;
+    if ((await assertAlwaysSynced(this.#redis)) || this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#report(new Error("Redis does not tell its appendfsync policy: see that it is always"));
   }
 
   /** Check for a replica, where submits need one. It may come and go: no reason not to start. */
