@@ -55,7 +55,7 @@ describe("renderTimeline", () => {
 
   test("says that a job waits or runs, and how much of it nobody remembers", () => {
     const open: Timeline = { ...failed, status: "in_progress", ended_at: null, error: null };
-    const running = { ...open, attempts: [attempt(9, { from: 60 })], forgotten_attempts: 8 };
+    const running = { ...open, attempts: [attempt(1_009, { from: 60 })], forgotten_attempts: 8 };
     const queued: Timeline = { ...open, status: "queued", attempts: [] };
 
     expect(renderTimeline(running, testOutput()).slice(2)).toEqual([

@@ -37,9 +37,10 @@ export function renderTimeline(timeline: Timeline, output: Output): string[] {
 
 function momentsOf(timeline: Timeline, output: Output): Moment[] {
   const { created_at: createdAt, ended_at: endedAt, forgotten_attempts: forgotten } = timeline;
-  const attempts = timeline.attempts.map((attempt) => ({
+  const attempts = timeline.attempts.map((attempt, at) => ({
     atSeconds: attempt.started_at - createdAt,
-    text: describeAttempt(attempt, output),
+    // Not its epoch: where Redis was restarted, that leaves a gap.
+    text: describeAttempt(attempt, `attempt ${forgotten + at + 1}`, output),
   }));
   const before = forgotten === 1 ? "1 attempt" : `${forgotten} attempts`;
   return [
@@ -52,9 +53,9 @@ function momentsOf(timeline: Timeline, output: Output): Moment[] {
   ];
 }
 
-function describeAttempt(attempt: AttemptView, output: Output): string {
-  const { epoch, worker, started_at: startedAt, ended_at: endedAt } = attempt;
-  const by = `attempt ${epoch} ${paint(output, "dim", `by ${worker}`)}`;
+function describeAttempt(attempt: AttemptView, name: string, output: Output): string {
+  const { worker, started_at: startedAt, ended_at: endedAt } = attempt;
+  const by = `${name} ${paint(output, "dim", `by ${worker}`)}`;
   if (endedAt === null) return by;
   return `${by}: ${describeEnd(attempt, output)} after ${formatDuration(endedAt - startedAt)}`;
 }

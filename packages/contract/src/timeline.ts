@@ -6,6 +6,7 @@ import { latencySchema } from "./stage.ts";
 
 /** One worker's try at a job. Instants are Unix seconds. */
 export const attemptSchema = z.object({
+  /** Grows with each attempt; where Redis was restarted in between, by more than one. */
   epoch: z.int().min(1),
   worker: z.string(),
   started_at: z.number(),
