@@ -78,7 +78,7 @@ describe("a submit", () => {
     const found = await onReplica.exists(...submits.map(([{ id }]) => keys.entry(id)));
     expect(found).toBe(200);
     // Two hundred waits in turn would take sixteen seconds.
-    expect(Math.max(...submits.map(([, tookMs]) => tookMs))).toBeLessThan(10 * DELAY_MS);
+    expect(Math.max(...submits.map(([, tookMs]) => tookMs))).toBeLessThan(50 * DELAY_MS);
   });
 
   test("of a caller that stays waits for no replica", async () => {
