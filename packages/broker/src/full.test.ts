@@ -1,6 +1,6 @@
-import { modelCodeOf, START } from "@headrace/contract";
+import { modelCodeOf, START, type JobId } from "@headrace/contract";
 import type { Redis } from "ioredis";
-import { describe, expect } from "vitest";
+import { describe, expect, vi } from "vitest";
 
 import { keys } from "./keys.ts";
 import { brokerTest, TestReader } from "./test-bench.ts";
@@ -74,11 +74,13 @@ describe("a Redis that is full", () => {
     const refused = await submit().catch((error: unknown) => error);
     await worker.broker.finish(source, DONE);
     await setMemory(redis, "0");
-    const after = await submit();
+    // What the ingress knows of Redis' memory is a little old.
+    const retried = async (): Promise<JobId | null> => submit().catch(() => null);
+    const after = await vi.waitUntil(retried, { timeout: 5_000 });
     const { attempt } = await worker.next();
     await ingress.sweepNow();
 
-    expect(refused).toMatchObject({ code: "queue_unavailable" });
+    expect(refused).toMatchObject({ code: expect.stringMatching(/^queue_(full|unavailable)$/) });
     expect(attempt.job).toBe(after);
     const active = keys.queue(modelCodeOf(before), "v1", "active");
     expect(await redis.lrange(active, 0, -1)).toEqual([after]);
