@@ -5,6 +5,8 @@ import type { Redis } from "ioredis";
 
 import { keys } from "../../packages/broker/src/keys.ts";
 
+/** Matches the keys of all jobs' entries. */
+export const EVERY_ENTRY = "hr:{*}:job:*";
 /** Jobs read in one round trip. */
 const PAGE = 200;
 /** How long what has ended may still be listed: locks of killed workers, and two passes of the sweep. */
@@ -55,7 +57,7 @@ export async function readLedger(redis: Redis): Promise<Ledger> {
 
 async function readJobs(redis: Redis): Promise<Map<string, LedgerJob>> {
   const jobs = new Map<string, LedgerJob>();
-  for await (const found of redis.scanStream({ match: "hr:{*}:job:*", count: 1_000 })) {
+  for await (const found of redis.scanStream({ match: EVERY_ENTRY, count: 1_000 })) {
     const ids = jobIdSchema.array().parse(found.map(idOf));
     for (let at = 0; at < ids.length; at += PAGE) {
       const page = ids.slice(at, at + PAGE);

@@ -3,10 +3,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Agent, request, type Dispatcher } from "undici";
 import { z } from "zod";
 
+import { keys } from "../../../packages/broker/src/keys.ts";
 import { quantile } from "../../bench/statistics.ts";
 import { readRssBytes } from "../../bench/process-usage.ts";
 import { API_KEY } from "../../platform.ts";
 import { makeCasesWhile, type JobCase } from "../job-case.ts";
+import { EVERY_ENTRY } from "../ledger.ts";
 import { atLeast, atMost, told } from "../promises.ts";
 import type { FaultRun, RunContext, RunOutcome } from "../run.ts";
 import { withSite, type Site } from "../site.ts";
@@ -16,6 +18,8 @@ const SIZES = {
   full: { warmUp: 10_000, jobs: 100_000, isTimed: true },
 } as const;
 
+/** Whose the one API key is. */
+const TENANT = "default";
 const AT_ONCE = 64;
 const TOKENS = { fewestTokens: 1, mostTokens: 8 } as const;
 const RETENTION_SECONDS = 2;
@@ -86,8 +90,8 @@ interface Holdings {
 async function settle(site: Site, isTimed: boolean): Promise<Holdings> {
   const { redis, platform } = site;
   const isForgotten = async (): Promise<boolean> => {
-    const listed = isTimed ? await redis.zcard("hr:{t:default}:jobs") : 0;
-    const [, entries] = await redis.scan(0, "MATCH", "hr:{*}:job:*", "COUNT", 1_000_000);
+    const listed = isTimed ? await redis.zcard(keys.jobs(TENANT)) : 0;
+    const [, entries] = await redis.scan(0, "MATCH", EVERY_ENTRY, "COUNT", 1_000_000);
     return listed + entries.length === 0;
   };
   const untilMs = performance.now() + (isTimed ? FORGOTTEN_MS : EXPIRED_MS);
