@@ -62,7 +62,7 @@ async function report(site: Site, ward: Ward, loads: readonly Load[]): Promise<R
       jobs: atLeast(loads.flatMap(({ accepted }) => accepted).length, INNOCENTS + 1, ""),
       workers_killed: atMost(ward.deaths, DEATHS, ""),
       ...countBrokenPromises(findings),
-      jobs_that_lost_a_worker: told(site.countReattempts(), ""),
+      attempts_made_again: told(site.countReattempts(), ""),
     },
   };
 }
