@@ -9,8 +9,8 @@ const LONGEST_PAUSE_MS = 1_000;
 /** Longer than Redis takes to restart and load, far longer than any lock lives. */
 const PATIENCE_MS = 300_000;
 
-/** Replies that say "not now": Redis is loading, full, failing over, or busy with a script. */
-const NOT_NOW = /^(LOADING|OOM|READONLY|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|MISCONF) /;
+/** Replies that say "not now": Redis is loading, full, failing over, without its replicas, or busy with a script. */
+const NOT_NOW = /^(LOADING|OOM|READONLY|NOREPLICAS|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|MISCONF) /;
 
 /**
  * Time between two calls that a full Redis is asked again: eight a second, however many wait, so

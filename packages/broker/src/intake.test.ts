@@ -113,6 +113,26 @@ describe("a worker that is told to leave", () => {
   });
 });
 
+describe("a worker that closes while a claim is on its way", () => {
+  test("hands the job back first", async ({ redisServer, startWorker, submit }) => {
+    const { redisUrl, claim } = await holdClaim(redisServer.port);
+    const idle = await startWorker();
+    idle.slots = 0;
+    const leaving = await startWorker({ redisUrl });
+    const job = await submit();
+
+    const release = await claim;
+    leaving.leave();
+    const closed = leaving.broker.close();
+    release();
+    await closed;
+    idle.free(1);
+    const { attempt } = await idle.next();
+
+    expect(attempt).toMatchObject({ job, epoch: 2, attempts: 1 });
+  });
+});
+
 /** Stand before a Redis, and hold up the first claim that comes until it is let go. */
 async function holdClaim(
   port: number,

@@ -164,14 +164,23 @@ export class Intake {
     this.#take(hold);
   }
 
-  /** Stop renewing and close BullMQ's side. Jobs still held are taken up when their locks end. */
+  /** Wait for fetches and claims that were under way when the signal was aborted, for a second at most. */
+  async settle(): Promise<void> {
+    const underway = async (): Promise<void> => {
+      await this.#fetches;
+      await Promise.all(this.#admissions);
+    };
+    await Promise.race([underway(), delay(CLOSE_MS, undefined, { ref: false })]);
+  }
+
+  /**
+   * Stop renewing and close BullMQ's side, after `settle`. Jobs still held are taken up when their
+   * locks end.
+   */
   async close(): Promise<void> {
     clearInterval(this.#renewal);
     // Closing by force: we wait for our own jobs ourselves, BullMQ knows of none.
     await this.#bull.close(true);
-    // A wait that Redis never answers does not end by closing.
-    const rest = Promise.all([this.#fetches, ...this.#admissions]);
-    await Promise.race([rest, delay(CLOSE_MS, undefined, { ref: false })]);
     // What ends after this has nobody to tell it to.
     this.#held.clear();
   }

@@ -217,9 +217,10 @@ export class TokenWriter {
       const codes = await this.#append(batch);
       batch.streams.forEach((stream, at) => this.#judge(stream, codes[at] ?? 0));
     } catch (error) {
-      // Redis was away for longer than any lock lives: the attempts are other workers' by now.
+      // Redis was away for longer than any lock lives, or refuses for good: nobody has said that
+      // the jobs have ended, so they are let go of and not acknowledged.
       this.#insistence.report(new Error("appending output", { cause: error }));
-      for (const stream of batch.streams) this.#judge(stream, -1);
+      for (const stream of batch.streams) this.#lose(stream, "lock_lost");
     }
   }
 
@@ -229,8 +230,11 @@ export class TokenWriter {
 
   #judge(stream: Stream, code: 0 | -1 | -2 | -3): void {
     if (code === 0) return;
-    if (!this.#streams.delete(stream.source)) return;
-    stream.source.onLost(code === -1 ? "fenced" : code === -2 ? "gap" : "gone");
+    this.#lose(stream, code === -1 ? "fenced" : code === -2 ? "gap" : "gone");
+  }
+
+  #lose(stream: Stream, reason: LossReason): void {
+    if (this.#streams.delete(stream.source)) stream.source.onLost(reason);
   }
 }
 

@@ -157,26 +157,17 @@ export class WorkerBroker {
    * End the job.
    *
    * @returns why it could not be ended: the attempt was lost before; null when it was
+   * @throws what Redis says for good, or its silence after 5 minutes; so do `release` and `abandon`.
+   *   The job is another claim's then, and nothing more can be told of this attempt
    */
   async finish(source: Source, ending: Ending): Promise<LossReason | null> {
-    const { job, epoch, token } = source.attempt;
-    const { index, items } = await this.#writer.conclude(source, ending.items);
-    const args = [
-      job,
-      keys.slot(this.#code),
-      epoch,
-      token,
-      index,
-      ending.status,
-      JSON.stringify(ending.outcome),
-      ...items.flatMap(({ type, data }) => [type, data]),
-    ];
-    const code = await insist(() => finish(this.#redis, endingKeys(job), args), this.#insistence);
-    const lost = LOSSES[code];
-    // What Redis lost of the output, another attempt makes anew.
-    if (lost === "gap") await this.#letGo(source.attempt, "log_lost", null);
-    else await this.#intake.acknowledge(source.attempt);
-    return lost;
+    return this.#tell(source.attempt, async () => {
+      const lost = LOSSES[await this.#writeEnd(source, ending)];
+      // What Redis lost of the output, another attempt makes anew.
+      if (lost === "gap") await this.#letGo(source.attempt, "log_lost", null);
+      else await this.#intake.acknowledge(source.attempt);
+      return lost;
+    });
   }
 
   /**
@@ -185,9 +176,11 @@ export class WorkerBroker {
    * @param failure what makes the attempt count against the job; null when it does not count
    */
   async release(source: Source, reason: ReleaseReason, failure: ErrorCode | null): Promise<void> {
-    await this.#writer.flush(source);
-    await this.#writer.close(source);
-    await this.#letGo(source.attempt, reason, failure);
+    await this.#tell(source.attempt, async () => {
+      await this.#writer.flush(source);
+      await this.#writer.close(source);
+      await this.#letGo(source.attempt, reason, failure);
+    });
   }
 
   /**
@@ -201,16 +194,20 @@ export class WorkerBroker {
 
   /** The attempt was lost: stop holding the job. */
   async abandon(source: Source, reason: LossReason): Promise<void> {
-    await this.#writer.close(source);
     const { attempt } = source;
-    if (reason === "lock_lost") this.#intake.forget(attempt);
-    else if (reason === "gap") await this.#letGo(attempt, "log_lost", null);
-    else await this.#intake.acknowledge(attempt);
+    await this.#tell(attempt, async () => {
+      await this.#writer.close(source);
+      if (reason === "lock_lost") this.#intake.forget(attempt);
+      else if (reason === "gap") await this.#letGo(attempt, "log_lost", null);
+      else await this.#intake.acknowledge(attempt);
+    });
   }
 
   /** Leave: nothing is renewed, written or insisted on. Attempts still open are taken up by others. */
   async close(): Promise<void> {
     this.#memory.close();
+    // A claim that is answered only now is handed back, which takes patience.
+    await this.#intake.settle();
     this.#patience.abort();
     this.#writer.shutdown();
     await Promise.all([this.#presence.leave(), this.#intake.close()]);
@@ -222,6 +219,35 @@ export class WorkerBroker {
     const free = await slots.whenFree(signal);
     await this.#memory.whenStartable(signal);
     return signal.aborted ? 0 : free;
+  }
+
+  /**
+   * Tell Redis what becomes of an attempt. Where that fails for good the job is let go of all the
+   * same: its lock runs out, and the next claim takes it; held on to, it would be nobody's for ever.
+   */
+  async #tell<Answer>(attempt: Attempt, telling: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await telling();
+    } catch (error) {
+      this.#intake.forget(attempt);
+      throw error;
+    }
+  }
+
+  async #writeEnd(source: Source, ending: Ending): Promise<1 | 0 | -1 | -2 | -3> {
+    const { job, epoch, token } = source.attempt;
+    const { index, items } = await this.#writer.conclude(source, ending.items);
+    const args = [
+      job,
+      keys.slot(this.#code),
+      epoch,
+      token,
+      index,
+      ending.status,
+      JSON.stringify(ending.outcome),
+      ...items.flatMap(({ type, data }) => [type, data]),
+    ];
+    return insist(() => finish(this.#redis, endingKeys(job), args), this.#insistence);
   }
 
   async #letGo(

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import { WorkerBroker, type Attempt } from "@headrace/broker";
-import { PlatformError } from "@headrace/contract";
+import { PlatformError, type Outcome } from "@headrace/contract";
 import { Engine, EngineError, InFlightWindow, type EngineTraits } from "@headrace/engine";
 import { createReport, processName, type Log, type Metrics } from "@headrace/runtime";
 
@@ -208,12 +208,19 @@ export class Worker {
   }
 
   async #carryOut(run: AttemptRun, broker: WorkerBroker): Promise<void> {
+    const generated = await this.#generate(run);
+    if ("kind" in generated) return this.#settle(run, broker, generated);
+    const { outcome } = generated;
+    const lost = await broker.finish(run, { status: "completed", outcome, items: run.take() });
+    this.#events.attemptEnded(lost === null ? "completed" : "lost");
+    if (lost === null && outcome.usage) this.#events.tokensProcessed(outcome.usage);
+  }
+
+  /** Have the engine generate. What fails here is judged; a failure to tell Redis is none of the job's. */
+  async #generate(run: AttemptRun): Promise<{ readonly outcome: Outcome } | Verdict> {
     try {
       if (run.attempt.isSuspect) await this.#board.whenAlone(run.signal);
-      const outcome = await run.generate();
-      const lost = await broker.finish(run, { status: "completed", outcome, items: run.take() });
-      this.#events.attemptEnded(lost === null ? "completed" : "lost");
-      if (lost === null && outcome.usage) this.#events.tokensProcessed(outcome.usage);
+      return { outcome: await run.generate() };
     } catch (error) {
       if (error instanceof PlatformError) this.#events.engineFailed(error.code);
       else if (!(error instanceof AttemptLost || error instanceof Draining)) {
@@ -228,7 +235,7 @@ export class Worker {
         const retryAfterMs = error instanceof EngineError ? error.retryAfterMs : null;
         this.#window.onFull(performance.now(), retryAfterMs);
       }
-      await this.#settle(run, broker, verdict);
+      return verdict;
     }
   }
 
