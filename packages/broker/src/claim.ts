@@ -24,12 +24,16 @@ const claim = script(
 /** A job whose third holder dies is failed: it may be what kills them. */
 const DEATH_LIMIT = 3;
 
-/** One attempt at a job, held by this worker until it is finished, released or lost. */
-export interface Attempt {
+/** A claim to a job: what its end or its release must name. */
+export interface Claim {
   readonly job: JobId;
   /** `<worker>:<number>`: which of the worker's fetches brought it. */
   readonly token: string;
   readonly epoch: number;
+}
+
+/** One attempt at a job, held by this worker until it is finished, released or lost. */
+export interface Attempt extends Claim {
   /** Attempts so far that count, this one included. */
   readonly attempts: number;
   readonly spec: JobSpec;
@@ -70,12 +74,15 @@ export type Unclaimable = "absent" | "ended" | "expired" | "failed" | "unlocked"
  *
  * It goes on from what earlier attempts showed where they kept token ids of the same version of the
  * model; it starts over otherwise, and a job that must not start over ends.
+ *
+ * @returns a claim alone for a job that this version of Headrace cannot read: a later one made it,
+ *   and a worker of that one can run it
  */
 export async function claimJob(
   redis: Redis,
   job: JobId,
   { token, version, hasTokenIds, lock }: Claimant,
-): Promise<Attempt | Unclaimable> {
+): Promise<Attempt | Claim | Unclaimable> {
   const code = modelCodeOf(job);
   const reply = await claim(
     redis,
@@ -84,12 +91,14 @@ export async function claimJob(
   );
   if (reply[0] !== "claimed") return reply[0];
   const [, epoch, attempts, spec, fragile, from, suspect] = reply;
+  const readable = jobSpecSchema.safeParse(JSON.parse(spec));
+  if (!readable.success) return { job, token, epoch };
   return {
     job,
     token,
     epoch,
     attempts,
-    spec: jobSpecSchema.parse(JSON.parse(spec)),
+    spec: readable.data,
     isFragile: fragile === 1,
     from,
     isSuspect: suspect === 1,

@@ -5,7 +5,7 @@ import { UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
-import { claimJob, type Attempt, type Unclaimable } from "./claim.ts";
+import { claimJob, type Attempt, type Claim, type Unclaimable } from "./claim.ts";
 import { insist, type Insistence } from "./insist.ts";
 import { renewLocks } from "./job-locks.ts";
 import { keys } from "./keys.ts";
@@ -30,6 +30,8 @@ const FETCH_LIMIT = 16;
 const RETRY_MS = 500;
 /** An entry is accepted before its job is queued: one that is not there after this never will be. */
 const FORGOTTEN_MS = 60_000;
+/** How long a job that cannot be read is kept from the others of its queue. */
+const UNREADABLE_MS = 1_000;
 /** How long closing waits for what is under way. */
 const CLOSE_MS = 1_000;
 
@@ -45,9 +47,9 @@ export interface Slots {
   readonly onLockLost: (job: JobId) => void;
 }
 
-/** Gives back an attempt that came too late to start. */
+/** Gives back a claim that cannot be followed: it came too late, or its job cannot be read. */
 export interface Declining {
-  readonly decline: (attempt: Attempt) => Promise<void>;
+  readonly decline: (claim: Claim) => Promise<void>;
 }
 
 /** The worker in whose name jobs are taken. */
@@ -263,8 +265,9 @@ export class Intake {
         () => claimJob(this.#redis, hold.job, claimant),
         this.#insistence,
       );
-      if (typeof claimed === "object") await this.#start(claimed, signal);
-      else await this.#dismiss(hold, claimed, job.timestamp);
+      if (typeof claimed !== "object") await this.#dismiss(hold, claimed, job.timestamp);
+      else if ("spec" in claimed) await this.#start(claimed, signal);
+      else await this.#leaveToOthers(claimed, signal);
     } catch (error) {
       // Its lock is renewed no more, so another worker takes it, and the claim counts what it costs.
       this.forget(hold);
@@ -275,6 +278,13 @@ export class Intake {
   async #start(attempt: Attempt, signal: AbortSignal): Promise<void> {
     const isTaken = !signal.aborted && this.#slots.start(attempt);
     if (!isTaken) await this.#slots.decline(attempt);
+  }
+
+  /** A worker of the version that made the job can run it. The pause keeps it from going round. */
+  async #leaveToOthers(claim: Claim, signal: AbortSignal): Promise<void> {
+    this.#report(new Error(`${claim.job} was made by a later version, and is left to its workers`));
+    await delay(UNREADABLE_MS, undefined, { signal }).catch(() => {});
+    await this.#slots.decline(claim);
   }
 
   /** Let go of a job that needs no work. */

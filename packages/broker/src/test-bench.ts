@@ -5,7 +5,7 @@ import type { JobId, JobSpec } from "@headrace/contract";
 import { redisTest } from "@headrace/testkit";
 import type { Redis } from "ioredis";
 
-import { claimJob as claim, type Attempt, type Unclaimable } from "./claim.ts";
+import { claimJob as claim, type Attempt, type Claim, type Unclaimable } from "./claim.ts";
 import type { Reader } from "./follower.ts";
 import { IngressBroker } from "./ingress-broker.ts";
 import type { Submission } from "./submission.ts";
@@ -277,7 +277,7 @@ export async function claimJob(
   job: JobId,
   token: string,
   lock: string | null = null,
-): Promise<Attempt | Unclaimable> {
+): Promise<Attempt | Claim | Unclaimable> {
   return claim(redis, job, { token, version: "v1", hasTokenIds: false, lock });
 }
 

@@ -4,7 +4,7 @@ import type { ErrorCode, ModelCode, Outcome } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
-import type { Attempt } from "./claim.ts";
+import type { Attempt, Claim } from "./claim.ts";
 import { assertFit } from "./fitness.ts";
 import { insist, Turns, type Insistence } from "./insist.ts";
 import { Intake, type Slots, type Taker } from "./intake.ts";
@@ -88,7 +88,7 @@ export class WorkerBroker {
       slots: {
         ...slots,
         whenFree: (signal) => this.#whenStartable(slots, signal),
-        decline: (attempt) => this.#letGo(attempt, "handed_back", null),
+        decline: (claim) => this.#letGo(claim, "handed_back", null),
       },
       insistence: this.#insistence,
     });
@@ -251,7 +251,7 @@ export class WorkerBroker {
   }
 
   async #letGo(
-    attempt: Attempt,
+    attempt: Claim,
     reason: ReleaseReason | "log_lost",
     failure: ErrorCode | null,
   ): Promise<void> {
