@@ -27,6 +27,9 @@
 
 -- More attempts than Redis can have forgotten of one job.
 local FORGOTTEN_ATTEMPTS = 1000
+-- Entries of output, a second's worth or more, after which a death is no longer put down to the job:
+-- one that kills where it has come to would kill again soon after going on from there.
+local HARMLESS_ENTRIES = 50
 
 local id, slot, token, death_limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local version, has_ids = ARGV[5], ARGV[6] == '1'
@@ -58,9 +61,14 @@ if state == 'in_progress' and field[12] == token then
   return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from, deaths >= death_limit - 1 and 1 or 0}
 end
 
+-- The ids of a prompt are kept only where all output has its ids too. Another version of the model
+-- would have said something else, and nobody may go on in its name.
+local continues = made > 0 and has_ids and field[15] == version and reason ~= 'cannot_continue'
+  and redis.call('HEXISTS', job.entry, 'prompt_ids') == 1
 if state == 'in_progress' then
   -- Nobody released it, yet BullMQ offers it again: the worker that held it is gone.
-  deaths = deaths + 1
+  local added = tonumber(field[7] or 1) - 1
+  deaths = continues and added >= HARMLESS_ENTRIES and 0 or deaths + 1
   reason = 'worker_lost'
   job.attempt_end = reason
   if deaths >= death_limit then
@@ -70,10 +78,6 @@ if state == 'in_progress' then
   end
 end
 
--- The ids of a prompt are kept only where all output has its ids too. Another version of the model
--- would have said something else, and nobody may go on in its name.
-local continues = made > 0 and has_ids and field[15] == version and reason ~= 'cannot_continue'
-  and redis.call('HEXISTS', job.entry, 'prompt_ids') == 1
 if shown and fragile and not continues then
   redis.call('HSET', job.entry, 'deaths', deaths)
   end_job(job, 'failed', '{"error":"output_interrupted"}', {})
