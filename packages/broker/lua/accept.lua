@@ -8,6 +8,7 @@
 -- KEYS[6]  workers      zset  worker -> lease end, ms
 -- KEYS[7]  prioritized  zset  BullMQ's queue
 -- KEYS[8]  versions     zset  version -> last accepted for, ms
+-- KEYS[9]  idle         string  stands while a worker with room waits for jobs
 -- ARGV[1]  id
 -- ARGV[2]  spec       JSON  what never changes: request, tenant, endpoint …
 -- ARGV[3]  deadline   ms from now
@@ -18,9 +19,10 @@
 -- ARGV[8]  attached   '1' when the job lives only as long as that ingress
 -- ARGV[9]  fragile    '1' when a job that has shown output must not start over
 --
--- Returns {state, priority, accepted at, deadline, ahead, starts, span, workers}: of the job as it
--- now stands, with its instants as text, ms; jobs that go first, jobs started lately and within how
--- many ms, live workers. Accepting twice changes nothing and says the same.
+-- Returns {state, priority, accepted at, deadline, ahead, starts, span, workers, idle}: of the job as
+-- it now stands, with its instants as text, ms; jobs that go first, jobs started lately and within
+-- how many ms, live workers, 1 when one with room waits for jobs. Accepting twice changes nothing and
+-- says the same.
 -- @include clock
 -- @include flow
 -- @include redis-run
@@ -50,4 +52,5 @@ end
 local ahead = redis.call('ZCOUNT', KEYS[7], '-inf', '(' .. string.format('%.0f', (priority + 1) * 4294967296))
 local workers = redis.call('ZCOUNT', KEYS[6], now, '+inf')
 local starts, span = recent_starts(KEYS[5], tonumber(now))
-return {known[1], tonumber(known[2]), known[3], known[4], ahead, starts, span, workers}
+local idle = redis.call('EXISTS', KEYS[9])
+return {known[1], tonumber(known[2]), known[3], known[4], ahead, starts, span, workers, idle}

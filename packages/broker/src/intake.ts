@@ -25,6 +25,8 @@ const SELF_FENCE_MS = 10_000;
 const STALLS_ALLOWED = 1_000_000;
 /** One wait for a job. Whoever was not woken in spite of a job finds it after this. */
 const BLOCK_SECONDS = 2;
+/** How long a worker that waits counts as waiting: one wait, and the way to the next. */
+const IDLE_MS = 2_500;
 /** Jobs fetched side by side: BullMQ hands out one per round trip. */
 const FETCH_LIMIT = 16;
 const RETRY_MS = 500;
@@ -213,15 +215,21 @@ export class Intake {
   async #fetchSome(count: number, signal: AbortSignal): Promise<number> {
     this.#fetches = Promise.all(Array.from({ length: count }, () => this.#fetch(signal)));
     const fetched = await this.#fetches;
+    const left = await this.#countBacklog();
     // A paused queue has jobs and gives none: asking on would go round at full speed.
-    return fetched.includes(true) ? this.#countBacklog() : 0;
+    return fetched.includes(true) ? left : 0;
   }
 
   async #countBacklog(): Promise<number> {
     const { code, version } = this.#holder;
-    const list = (name: string): string => keys.queue(code, version, name);
+    const lists = ["wait", "prioritized", "marker"].map((name) => keys.queue(code, version, name));
+    const hasRoom = this.#slots.countFree() > this.#admissions.size;
     try {
-      return await backlog(this.#redis, [list("wait"), list("prioritized"), list("marker")], []);
+      return await backlog(
+        this.#redis,
+        [...lists, keys.idle(code, version)],
+        [hasRoom ? "1" : "", IDLE_MS],
+      );
     } catch (error) {
       this.#report(new Error("counting a queue, to be repeated", { cause: error }));
       return 1;

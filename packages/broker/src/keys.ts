@@ -19,6 +19,7 @@ import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
  * | `hr:{<code>}:flow` | model | hash | claim | 7 fields | 70 s | next claim |
  * | `hr:{<code>}:workers` | model | zset | worker, every 5 s | live workers, dead ones trimmed | for ever | worker |
  * | `hr:{<code>}:worker:<worker>` | model | string | worker, every 5 s | one per worker | 15 s | worker |
+ * | `hr:{<code>}:idle:<version>` | model | string | backlog | one per version | 2.5 s | next wait |
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
  * | `hr:{<code>}:mark` | model | string | ingress, `replicated` level | one | 60 s | next submit |
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
@@ -44,6 +45,7 @@ export const keys = {
   flow: (code: ModelCode): string => `hr:{${code}}:flow`,
   workers: (code: ModelCode): string => `hr:{${code}}:workers`,
   worker: (code: ModelCode, worker: string): string => `hr:{${code}}:worker:${worker}`,
+  idle: (code: ModelCode, version: string): string => `hr:{${code}}:idle:${version}`,
   lease: (code: ModelCode, ingress: string): string => `hr:{${code}}:lease:${ingress}`,
   mark: (code: ModelCode): string => `hr:{${code}}:mark`,
   sweep: (code: ModelCode): string => `hr:{${code}}:sweep`,

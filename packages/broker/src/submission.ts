@@ -31,6 +31,7 @@ const acceptance = z.tuple([
   z.int(),
   z.int(),
   z.int(),
+  z.literal([0, 1]),
 ]);
 const accept = script("accept", acceptance);
 type Acceptance = z.infer<typeof acceptance>;
@@ -230,6 +231,7 @@ export class SubmissionDesk {
         keys.workers(code),
         keys.queue(code, model.version, "prioritized"),
         keys.versions(code),
+        keys.idle(code, model.version),
       ],
       [
         id,
@@ -249,7 +251,7 @@ export class SubmissionDesk {
   async #enqueue(
     { id, isNew }: Booking,
     submission: Submission,
-    [state, priority, acceptedAt, deadlineAt, ahead, starts, spanMs, workers]: Acceptance,
+    [state, priority, acceptedAt, deadlineAt, ahead, starts, spanMs, workers, idle]: Acceptance,
   ): Promise<Submitted> {
     const { idempotencyKey, model, spec } = submission;
     const isQueued = state === "queued";
@@ -258,7 +260,9 @@ export class SubmissionDesk {
       this.#settle(id, spec.tenant, idempotencyKey),
       this.#confirm(id, submission),
     ]);
-    const standing = isQueued ? toStanding({ ahead, starts, spanMs, workers }) : null;
+    const standing = isQueued
+      ? toStanding({ ahead, starts, spanMs, workers, isIdle: idle === 1 })
+      : null;
     return { id, isNew, ...toInstants(acceptedAt, deadlineAt), standing };
   }
 
