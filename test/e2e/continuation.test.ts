@@ -344,6 +344,15 @@ describe("an OpenAI stream that breaks off", () => {
   test("begins anew, and nobody knows, while it had shown nothing", async ({ platform }) => {
     expect(await open(platform, 0, { logprobs: true })).toBe(expected);
   });
+
+  test.for([1, 3])(
+    "begins anew, and nobody knows, while all it had said was held back (%i tokens)",
+    async (tokens, { platform }) => {
+      const fields = { presence_penalty: 0.5, stop: "these very words, which it never says" };
+
+      expect(await open(platform, tokens, fields)).toBe(expected);
+    },
+  );
 });
 
 describe("a job starts over, and says so, where going on would not be exact:", () => {

@@ -101,7 +101,7 @@ function describe(
 const REASONS: Readonly<Partial<Record<ErrorCode, string>>> = {
   deadline_exceeded: "the job had not started by its deadline; nothing was generated",
   output_interrupted:
-    "the job's worker was lost, and what it had said could neither be continued exactly nor be taken back",
+    "the job was broken off, and what it had said could neither be continued exactly nor be taken back",
   worker_crashed: "the workers that held the job died; it may be what kills them",
 };
 

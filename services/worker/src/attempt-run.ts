@@ -47,9 +47,12 @@ export class AttemptRun implements Source {
     return this.attempt.from > 0 || this.#output.keepsIds;
   }
 
-  /** Hand over what is to be written, oldest first. */
+  /**
+   * Hand over what is to be written, oldest first. Nothing is until it is output: who speaks, or ids
+   * of a text that the engine holds back, would count as shown to readers, who have seen nothing.
+   */
   take(limit?: number): LogItem[] {
-    return this.#output.take(limit);
+    return this.hasShown ? this.#output.take(limit) : [];
   }
 
   onLost(reason: LossReason): void {
@@ -164,6 +167,7 @@ export class AttemptRun implements Source {
     );
     this.#tools.onAccepted();
     this.#output.addVectors(reply.data);
+    this.#hasOutput = true;
     const { requestSentAt, headersAt } = reply.times;
     return {
       usage: reply.usage ?? null,
@@ -179,7 +183,6 @@ export class AttemptRun implements Source {
   #takeChoices(choices: readonly ChoiceDelta[], ids: readonly number[]): void {
     this.#output.add(choices, ids);
     if (this.#hasOutput) return this.#tools.broker.notify(this, false);
-    // Who speaks is said with the first token, not before it: it would count as one.
     if (!carriesOutput(choices)) return;
     this.#hasOutput = true;
     this.#tools.broker.notify(this, true);

@@ -79,6 +79,10 @@ describe("findSeam", () => {
     ],
     ["the ids do not spell what was shown", written(bytes("Hullo"), says("Hello"))],
     ["the ids do not spell what was shown", written([], says("Hello"))],
+    ["nothing was shown", written(bytes("🌊").slice(0, 2), says("", { role: "assistant" }))],
+    ["nothing was shown", written(bytes("<think>"), says("", { role: "assistant" }))],
+    ["nothing was shown", written(bytes("Hello"))],
+    ["the ids do not spell what was shown", written([0x80, 0xf0], says("\uFFFD"))],
     ["it said more than text", written(bytes("x"), says("", { tool_calls: [{}] }))],
     ["it said more than text", written(bytes("x"), JSON.stringify([{ index: 1, text: "x" }]))],
   ] as const)("refuses: %s", async ([reason, log]) => {

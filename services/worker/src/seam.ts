@@ -36,7 +36,7 @@ const REPLACEMENT = "\uFFFD";
  * say nothing of it.
  *
  * @param keepsAllIds readers have the ids, so that none can be given up
- * @throws CannotContinue when the ids do not spell what readers have
+ * @throws CannotContinue when readers have no text, or the ids do not spell what they have
  */
 export async function findSeam(
   written: WrittenOutput,
@@ -48,13 +48,18 @@ export async function findSeam(
   if (isEnded) {
     return { promptIds, ids: written.ids, text: shown, shownLength: shown.length, isEnded };
   }
+  if (shown === "") {
+    // What stands before any text may be what a parser takes out of it: `<think>`, a header. Only the
+    // text that follows would tell.
+    throw new CannotContinue(hasReasoning ? "it was still reasoning" : "nothing was shown");
+  }
   const { ids, text } = await spellWhole(written, shown, detokenize);
   if (keepsAllIds && ids.length < written.ids.length) {
     throw new CannotContinue("readers have ids of a character that is not whole");
   }
   if (hasReasoning) {
     // What the engine's parser left out stands before it; nothing may be held back behind it.
-    if (shown === "" || !text.endsWith(shown)) throw new CannotContinue("it was still reasoning");
+    if (!text.endsWith(shown)) throw new CannotContinue("it was still reasoning");
     return { promptIds, ids, text: shown, shownLength: shown.length, isEnded };
   }
   if (!text.startsWith(shown)) throw new CannotContinue("the ids do not spell what was shown");
@@ -118,7 +123,7 @@ async function spellWhole(
   };
   const spelled = await spell(all);
   if (spelled === shown || !spelled.endsWith(REPLACEMENT)) return { ids: all, text: spelled };
-  for (let partial = 1; partial <= MOST_PARTIAL_TOKENS && partial < all.length; partial += 1) {
+  for (let partial = 1; partial <= MOST_PARTIAL_TOKENS && partial <= all.length; partial += 1) {
     const ids = all.slice(0, -partial);
     const text = await spell(ids);
     if (!text.endsWith(REPLACEMENT)) return { ids, text };
