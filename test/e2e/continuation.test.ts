@@ -38,30 +38,31 @@ interface Outcome {
   readonly text: string;
 }
 
-/** Have the engine break off the next calls of these paths after so many tokens; run the job. */
+/** Have the engine fail the next calls as the faults say; run the job. */
 async function breakOff(
   { client, platform }: { readonly client: Headrace; readonly platform: Platform },
   submit: Submit,
-  cuts: readonly Cut[],
+  faults: readonly Fault[],
 ): Promise<Outcome> {
-  await setCuts(platform, cuts);
+  await setFaults(platform, faults);
   const { id } = await client.submit(submit);
   const events = await Array.fromAsync(client.events(id));
   return { job: await client.get(id), events, text: events.map(textOf).join("") };
 }
 
-/** Where the engine breaks off the next call of a path. */
-interface Cut {
+/** What the engine does to the next calls of a path: to one, unless `times` says more. */
+interface Fault {
+  readonly kind: "cut" | "500" | "503";
   readonly path: string;
-  readonly afterTokens: number;
+  readonly after_tokens?: number;
+  readonly times?: number;
 }
 
-async function setCuts({ engine }: Platform, cuts: readonly Cut[]): Promise<void> {
-  const faults = new URL("/sim/faults", engine.url);
-  await fetch(faults, { method: "DELETE" });
-  for (const { path, afterTokens } of cuts) {
-    const fault = { kind: "cut", path, after_tokens: afterTokens, times: 1 };
-    await fetch(faults, { method: "POST", body: JSON.stringify(fault) });
+async function setFaults({ engine }: Platform, faults: readonly Fault[]): Promise<void> {
+  const url = new URL("/sim/faults", engine.url);
+  await fetch(url, { method: "DELETE" });
+  for (const fault of faults) {
+    await fetch(url, { method: "POST", body: JSON.stringify({ times: 1, ...fault }) });
   }
 }
 
@@ -111,7 +112,12 @@ function findWideCharacter(maxTokens: number): { content: string; begun: number 
   throw new Error("no answer has such a character");
 }
 
-const cutChat = (afterTokens: number): Cut[] => [{ path: CHAT, afterTokens }];
+const cut = (path: string, afterTokens: number): Fault => ({
+  kind: "cut",
+  path,
+  after_tokens: afterTokens,
+});
+const cutChat = (afterTokens: number): Fault[] => [cut(CHAT, afterTokens)];
 
 describe("a job that breaks off", () => {
   test("goes on from the next token", async ({ client, platform }) => {
@@ -131,7 +137,7 @@ describe("a job that breaks off", () => {
   test("goes on as often as it must", async ({ client, platform }) => {
     const outcome = await breakOff({ client, platform }, chat("Mills", { max_tokens: 60 }), [
       ...cutChat(9),
-      { path: COMPLETIONS, afterTokens: 13 },
+      cut(COMPLETIONS, 13),
     ]);
 
     const expected = expectedChatText(messages("Mills"), { maxTokens: 60 });
@@ -145,6 +151,16 @@ describe("a job that breaks off", () => {
 
     const expected = expectedChatText(messages("Seed"), { maxTokens: 30, seed: 5 });
     expectUnbroken(outcome, expected, chatPromptIds(messages("Seed")));
+  });
+
+  test("goes on when the engine has room again to spell its ids", async ({ client, platform }) => {
+    const outcome = await breakOff({ client, platform }, chat("Full", { max_tokens: 30 }), [
+      ...cutChat(9),
+      { kind: "503", path: "/detokenize" },
+    ]);
+
+    const expected = expectedChatText(messages("Full"), { maxTokens: 30 });
+    expectUnbroken(outcome, expected, chatPromptIds(messages("Full")));
   });
 
   test("is not generated further when it was whole", async ({ client, platform }) => {
@@ -260,7 +276,7 @@ describe("at the seam", () => {
   test("completions keep their limit of 16 tokens", async ({ client, platform }) => {
     const request = { model: MODEL, prompt: "The canal", ignore_eos: true };
     const outcome = await breakOff({ client, platform }, { endpoint: COMPLETIONS, request }, [
-      { path: COMPLETIONS, afterTokens: 6 },
+      cut(COMPLETIONS, 6),
     ]);
 
     const promptIds = tokenize("The canal");
@@ -290,7 +306,7 @@ describe("at the seam", () => {
       min_tokens: fc.nat(2),
       stop: fc.array(fc.constantFrom(" the", "é", "—", "ing", "🌊", ", another"), { maxLength: 3 }),
     });
-    const property = fc.asyncProperty(request, fc.nat(69), async ({ content, ...fields }, cut) => {
+    const property = fc.asyncProperty(request, fc.nat(69), async ({ content, ...fields }, at) => {
       const options = {
         seed: fields.seed,
         maxTokens: fields.max_tokens,
@@ -299,7 +315,7 @@ describe("at the seam", () => {
       };
       const expected = expectedChatText(messages(content), options);
       const submit = chat(content, { ...fields, temperature: 0 });
-      const afterTokens = 1 + (cut % expected.ids.length);
+      const afterTokens = 1 + (at % expected.ids.length);
 
       const { text, job } = await breakOff({ client, platform }, submit, cutChat(afterTokens));
 
@@ -315,8 +331,12 @@ describe("at the seam", () => {
 });
 
 describe("an OpenAI stream that breaks off", () => {
-  const open = async (platform: Platform, afterTokens: number, fields: Fields): Promise<string> => {
-    await setCuts(platform, cutChat(afterTokens));
+  const open = async (
+    platform: Platform,
+    afterTokens: number,
+    { more = [], ...fields }: Fields & { readonly more?: readonly Fault[] } = {},
+  ): Promise<string> => {
+    await setFaults(platform, [...cutChat(afterTokens), ...more]);
     const client = new OpenAI({ baseURL: `${platform.url}/v1`, apiKey: API_KEY, maxRetries: 0 });
     const stream = await client.chat.completions.create({
       model: MODEL,
@@ -332,7 +352,15 @@ describe("an OpenAI stream that breaks off", () => {
   const expected = expectedChatText(messages("Stream"), { maxTokens: 30 }).text;
 
   test("goes on", async ({ platform }) => {
-    expect(await open(platform, 12, {})).toBe(expected);
+    expect(await open(platform, 12)).toBe(expected);
+  });
+
+  test("goes on when the engine, which could not spell its ids, can again", async ({
+    platform,
+  }) => {
+    expect(await open(platform, 12, { more: [{ kind: "500", path: "/detokenize" }] })).toBe(
+      expected,
+    );
   });
 
   test("ends with an error where going on would not be exact", async ({ platform }) => {
@@ -375,6 +403,19 @@ describe("a job starts over, and says so, where going on would not be exact:", (
     const outcome = await breakOff({ client, platform }, submit, cutChat(21));
 
     expect(restarts(outcome)).toMatchObject([{ epoch: 2, from: 0, reset: true }]);
+    expect(outcome.job).toMatchObject({ status: "completed", attempts: 2 });
+  });
+
+  test("ids that the engine fails to spell", async ({ client, platform }) => {
+    const outcome = await breakOff({ client, platform }, chat("Unspelled", { max_tokens: 30 }), [
+      ...cutChat(9),
+      { kind: "500", path: "/detokenize", times: 9 },
+    ]);
+
+    expect(restarts(outcome)).toMatchObject([
+      { epoch: 2, reset: false },
+      { epoch: 3, reason: "cannot_continue", from: 0, reset: true },
+    ]);
     expect(outcome.job).toMatchObject({ status: "completed", attempts: 2 });
   });
 

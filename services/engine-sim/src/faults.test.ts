@@ -73,6 +73,16 @@ describe("faults", () => {
     expect(await counts()).toMatchObject({ started: 1 });
   });
 
+  test("hit the page that spells ids as well", async () => {
+    await post(`${engine.url}/sim/faults`, { kind: "500", path: "/detokenize", times: 1 });
+    const statuses: number[] = [];
+    for (let call = 0; call < 2; call++) {
+      statuses.push((await post(`${engine.url}/detokenize`, { tokens: [1] })).status);
+    }
+
+    expect(statuses).toEqual([500, 200]);
+  });
+
   test("are lifted by DELETE, and tell how often they struck", async () => {
     await post(`${engine.url}/sim/faults`, { kind: "500" });
     expect((await post(chat, short)).status).toBe(500);

@@ -3,7 +3,7 @@ import { faultSchema } from "./faults.ts";
 import { readBody, send, sendJson } from "./http-body.ts";
 import { chatPromptIds, tokenize } from "./language.ts";
 import { detokenizeSchema, tokenizeSchema } from "./request-schemas.ts";
-import { resolveModel, type Routes, type Service } from "./service.ts";
+import { failEarly, resolveModel, type Routes, type Service } from "./service.ts";
 import { spell, spellingOf } from "./vocabulary.ts";
 
 /** What `GET /version` says: the release of vLLM whose behaviour this is, and that it is not it. */
@@ -58,9 +58,10 @@ function tokenizerRoutes(service: Service): Routes {
         token_strs: body.return_token_strs === true ? tokens.map(spellingOf) : null,
       });
     },
-    "POST /detokenize": async ({ request, response }) => {
+    "POST /detokenize": async ({ request, response, path }) => {
       const body = await readBody(request, detokenizeSchema);
       resolveModel(service, body.model);
+      if (failEarly(service.faults.planFor(path, []))) return;
       sendJson(response, 200, { prompt: spell(body.tokens) });
     },
   };

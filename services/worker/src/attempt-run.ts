@@ -12,7 +12,7 @@ import { isContinuable } from "./continuable.ts";
 import { Continuation } from "./continuation.ts";
 import { carriesOutput, OutputBuffer } from "./output-buffer.ts";
 import { CannotContinue, findSeam, type Seam } from "./seam.ts";
-import { AttemptLost } from "./verdict.ts";
+import { AttemptLost, isBeforeWork } from "./verdict.ts";
 
 /** What an attempt works with. */
 export interface AttemptTools {
@@ -130,8 +130,19 @@ export class AttemptRun implements Source {
         keepsAllIds,
       );
     } catch (error) {
-      throw asRefusal(error);
+      throw this.#asUnspelled(error);
     }
+  }
+
+  /**
+   * What keeps an engine from spelling ids (it lacks the page, a gateway hides it, the output is too
+   * long for it) would keep it from that again, so the job may start over. One that must not can
+   * only try again.
+   */
+  #asUnspelled(error: unknown): unknown {
+    if (!(error instanceof EngineError) || isBeforeWork(error)) return error;
+    if (this.attempt.isFragile && error.retryable) return error;
+    return new CannotContinue(error.logMessage);
   }
 
   async #streamRest(

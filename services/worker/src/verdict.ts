@@ -63,8 +63,8 @@ export function judge(error: unknown, attempt: Attempt, circumstances: Circumsta
   return { kind: "retry", failure: platformError.code, pauseMs };
 }
 
-/** Whether the engine never began on the job: it was full, or could not be reached. */
-function isBeforeWork(error: unknown): boolean {
+/** Whether the engine never began on what it was asked: it was full, or could not be reached. */
+export function isBeforeWork(error: unknown): boolean {
   return error instanceof EngineError && (error.code === "engine_full" || !error.wasSent);
 }
 
