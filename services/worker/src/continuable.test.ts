@@ -36,6 +36,9 @@ describe("isContinuable", () => {
   test.for<Fields>([
     { n: 2 },
     { best_of: 2 },
+    { max_completion_tokens: -1 },
+    { stop: 1 },
+    { include_stop_str_in_output: "true" },
     { seed: 3 },
     { seed: 3, temperature: 0.1 },
     { logprobs: true },

@@ -1,6 +1,8 @@
 import type { JobSpec } from "@headrace/contract";
 import { z } from "zod";
 
+import { limitsSchema } from "./limits.ts";
+
 /** Sampling fields that mean the same to a completion of ids as to the request they came with. */
 const CARRIED: ReadonlySet<string> = new Set([
   "model",
@@ -84,6 +86,8 @@ export function isContinuable({ endpoint, on_retry: onRetry, request }: JobSpec)
   if (endpoint === "/v1/embeddings" || onRetry !== "continue") return false;
   // Where tokens are drawn by a seed, the draws before the break would be repeated after it.
   if ((request["seed"] ?? null) !== null && request["temperature"] !== 0) return false;
+  // The engine may take more for a limit than the worker can count down.
+  if (!limitsSchema.safeParse(request).success) return false;
   return Object.entries(request).every(([name, value]) => isHarmless(name, value));
 }
 

@@ -1,22 +1,12 @@
 import type { ChoiceDelta, JobSpec, Usage } from "@headrace/contract";
-import { z } from "zod";
 
 import { carriedFields } from "./continuable.ts";
+import { limitsSchema, stopsOf, type Limits } from "./limits.ts";
 import { CannotContinue, type Seam } from "./seam.ts";
 import { StopScanner } from "./stop-scanner.ts";
 
 /** What the API of completions takes for a limit where none is given. */
 const COMPLETION_MAX_TOKENS = 16;
-
-const count = z.int().min(0).nullish();
-const limitsSchema = z.looseObject({
-  max_tokens: count,
-  max_completion_tokens: count,
-  min_tokens: count,
-  stop: z.union([z.string(), z.array(z.string())]).nullish(),
-  include_stop_str_in_output: z.boolean().nullish(),
-});
-type Limits = z.infer<typeof limitsSchema>;
 
 /**
  * The rest of a job's output, which the engine says as a completion of the ids so far.
@@ -122,11 +112,6 @@ export class Continuation {
       token_ids: ids,
     };
   }
-}
-
-function stopsOf({ stop }: Limits): readonly string[] {
-  const stops = typeof stop === "string" ? [stop] : (stop ?? []);
-  return stops.filter((text) => text !== "");
 }
 
 function chatLimit({ max_completion_tokens: limit, max_tokens: older }: Limits): number | null {
