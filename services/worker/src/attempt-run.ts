@@ -122,12 +122,11 @@ export class AttemptRun implements Source {
     const { request } = this.attempt.spec;
     const written = await broker.readWritten(this.attempt);
     if (written === null) throw new CannotContinue("token ids are missing");
-    const keepsAllIds = request["return_token_ids"] === true;
     try {
       return await findSeam(
         written,
         (ids) => engine.detokenize(request.model, ids, this.#controller.signal),
-        keepsAllIds,
+        request,
       );
     } catch (error) {
       throw this.#asUnspelled(error);

@@ -9,6 +9,7 @@ const spellTrimmed = async (ids: readonly number[]): Promise<string> =>
 const unneeded = (): never => {
   throw new Error("nothing needs to be spelled");
 };
+const request = { model: "m" };
 const bytes = (text: string): number[] => [...Buffer.from(text)];
 const says = (content: string, fields: object = {}): string =>
   JSON.stringify([{ index: 0, delta: { content, ...fields }, finish_reason: null }]);
@@ -17,7 +18,11 @@ const written = (ids: number[], ...deltas: string[]) => ({ promptIds: [1], ids, 
 
 describe("findSeam", () => {
   test("tells what the ids say beyond what readers have", async () => {
-    const seam = await findSeam(written(bytes("Hello you"), says("Hel"), says("lo")), spell, false);
+    const seam = await findSeam(
+      written(bytes("Hello you"), says("Hel"), says("lo")),
+      spell,
+      request,
+    );
 
     expect(seam).toEqual({
       promptIds: [1],
@@ -29,7 +34,7 @@ describe("findSeam", () => {
   });
 
   test("loses no space to a tokenizer that drops the first", async () => {
-    const seam = await findSeam(written(bytes(" Hi you"), says(" Hi")), spellTrimmed, false);
+    const seam = await findSeam(written(bytes(" Hi you"), says(" Hi")), spellTrimmed, request);
 
     expect(seam).toMatchObject({ text: " Hi you", shownLength: 3 });
   });
@@ -37,13 +42,15 @@ describe("findSeam", () => {
   test("reads the text of completions", async () => {
     const text = JSON.stringify([{ index: 0, text: "Hi" }]);
 
-    expect(await findSeam(written(bytes("Hi"), text), spell, false)).toMatchObject({ text: "Hi" });
+    expect(await findSeam(written(bytes("Hi"), text), spell, request)).toMatchObject({
+      text: "Hi",
+    });
   });
 
   test.for([1, 2, 3])("gives up %i bytes that only begin a character", async (count) => {
     const ids = [...bytes("so "), ...bytes("🌊").slice(0, count)];
 
-    const seam = await findSeam(written(ids, says("so ")), spell, false);
+    const seam = await findSeam(written(ids, says("so ")), spell, request);
 
     expect(seam).toMatchObject({ ids: bytes("so "), text: "so ", shownLength: 3 });
   });
@@ -51,13 +58,13 @@ describe("findSeam", () => {
   test("keeps bytes that begin no character, as the engine showed them", async () => {
     const ids = [...bytes("so "), 0x80, 0x80, 0x80, 0x80];
 
-    const seam = await findSeam(written(ids, says("so \uFFFD\uFFFD\uFFFD\uFFFD")), spell, false);
+    const seam = await findSeam(written(ids, says("so \uFFFD\uFFFD\uFFFD\uFFFD")), spell, request);
 
     expect(seam.ids).toEqual(ids);
   });
 
   test("asks for no text when the output was whole", async () => {
-    expect(await findSeam(written(bytes("Hi"), says("Hi"), END), unneeded, false)).toMatchObject({
+    expect(await findSeam(written(bytes("Hi"), says("Hi"), END), unneeded, request)).toMatchObject({
       ids: bytes("Hi"),
       text: "Hi",
       isEnded: true,
@@ -68,7 +75,7 @@ describe("findSeam", () => {
     const ids = bytes("<think>hm</think>Hello");
     const log = written(ids, says("", { reasoning: "hm" }), says("Hello"));
 
-    expect(await findSeam(log, spell, false)).toMatchObject({ text: "Hello", shownLength: 5 });
+    expect(await findSeam(log, spell, request)).toMatchObject({ text: "Hello", shownLength: 5 });
   });
 
   test.for([
@@ -86,12 +93,23 @@ describe("findSeam", () => {
     ["it said more than text", written(bytes("x"), says("", { tool_calls: [{}] }))],
     ["it said more than text", written(bytes("x"), JSON.stringify([{ index: 1, text: "x" }]))],
   ] as const)("refuses: %s", async ([reason, log]) => {
-    await expect(findSeam(log, spell, false)).rejects.toThrow(new CannotContinue(reason));
+    await expect(findSeam(log, spell, request)).rejects.toThrow(new CannotContinue(reason));
+  });
+
+  test("refuses reasoning whose text may be held back, however well it fits", async () => {
+    const ids = bytes("<think>hm</think>ha ha ha ha ");
+    const log = written(ids, says("", { reasoning: "hm" }), says("ha ha "));
+
+    await expect(findSeam(log, spell, { ...request, stop: ["a stop"] })).rejects.toThrow(
+      new CannotContinue("text may be held back behind its reasoning"),
+    );
   });
 
   test("refuses to give up ids that readers have", async () => {
     const log = written([...bytes("so "), 0xf0], says("so "));
 
-    await expect(findSeam(log, spell, true)).rejects.toThrow(CannotContinue);
+    await expect(findSeam(log, spell, { ...request, return_token_ids: true })).rejects.toThrow(
+      CannotContinue,
+    );
   });
 });

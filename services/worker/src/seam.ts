@@ -1,6 +1,8 @@
 import type { WrittenOutput } from "@headrace/broker";
-import { choiceDeltaSchema, type ChoiceDelta } from "@headrace/contract";
+import { choiceDeltaSchema, type ChoiceDelta, type JobSpec } from "@headrace/contract";
 import { z } from "zod";
+
+import { limitsSchema, stopsOf } from "./limits.ts";
 
 /** Where an attempt goes on: what earlier ones wrote, as far as it can stand. */
 export interface Seam {
@@ -35,13 +37,12 @@ const REPLACEMENT = "\uFFFD";
  * that only begin a character are given up, since an engine would take it for the prompt's, and
  * say nothing of it.
  *
- * @param keepsAllIds readers have the ids, so that none can be given up
  * @throws CannotContinue when readers have no text, or the ids do not spell what they have
  */
 export async function findSeam(
   written: WrittenOutput,
   detokenize: Detokenize,
-  keepsAllIds: boolean,
+  request: JobSpec["request"],
 ): Promise<Seam> {
   const { promptIds } = written;
   const { shown, isEnded, hasReasoning } = readShown(written.deltas);
@@ -53,12 +54,16 @@ export async function findSeam(
     // text that follows would tell.
     throw new CannotContinue(hasReasoning ? "it was still reasoning" : "nothing was shown");
   }
+  if (hasReasoning && stopsOf(limitsSchema.parse(request)).length > 0) {
+    // Where its text begins, only the engine's parser knows; so nobody knows how much is held back.
+    throw new CannotContinue("text may be held back behind its reasoning");
+  }
   const { ids, text } = await spellWhole(written, shown, detokenize);
-  if (keepsAllIds && ids.length < written.ids.length) {
+  if (request["return_token_ids"] === true && ids.length < written.ids.length) {
     throw new CannotContinue("readers have ids of a character that is not whole");
   }
   if (hasReasoning) {
-    // What the engine's parser left out stands before it; nothing may be held back behind it.
+    // What the engine's parser left out stands before it, and nothing is held back behind it.
     if (!text.endsWith(shown)) throw new CannotContinue("it was still reasoning");
     return { promptIds, ids, text: shown, shownLength: shown.length, isEnded };
   }
