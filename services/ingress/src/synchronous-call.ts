@@ -87,8 +87,13 @@ export class SynchronousCall implements Reader, Reading {
     this.#fail(new PlatformError("output_interrupted", message));
   };
 
-  readonly onGone = (): void =>
-    this.#fail(new PlatformError("job_not_found", "the job was deleted"));
+  /** Nobody can delete an open job: Redis has lost it. It can be sent again unless output is out. */
+  readonly onGone = (): void => {
+    const [code, message] = this.#delivery.reset()
+      ? (["queue_unavailable", "the job is gone from Redis; try again"] as const)
+      : (["output_interrupted", "the job is gone from Redis, and its stream with it"] as const);
+    this.#fail(new PlatformError(code, message));
+  };
 
   readonly tick = (nowMs: number): void => {
     if (this.#job !== null && !this.#exchange.response.writableEnded) this.#delivery.tick(nowMs);

@@ -98,6 +98,22 @@ describe("a call that is not streamed", () => {
     expect((await answer).body).toMatchObject({ choices: [{ message: { content: "kept" } }] });
   });
 
+  test("answers that it may be repeated when Redis lost the whole job", async ({
+    client,
+    worker,
+    redis,
+  }) => {
+    const answer = client.call("POST", "/v1/chat/completions", { body: chat });
+    const run = await worker.next();
+    run.say("Hello");
+    await redis.del(...(await redis.keys(`*${run.attempt.job}*`)));
+
+    const { status, body, headers } = await answer;
+    expect([status, body["error"]]).toMatchObject([503, { code: "queue_unavailable" }]);
+    expect(headers.get("retry-after")).toBe("1");
+    expect(headers.get("x-should-retry")).toBeNull();
+  });
+
   test("answers with the last attempt's output only", async ({ client, worker }) => {
     const answer = client.call("POST", "/v1/chat/completions", { body: chat });
     const first = await worker.next();
@@ -303,6 +319,36 @@ describe("a streamed call", () => {
 
     expect(chunks).toEqual([{ error: expect.objectContaining({ code: "output_interrupted" }) }]);
     await expect(run.lost).resolves.toBeTypeOf("string");
+  });
+
+  test("may be repeated when Redis lost the whole job before any output", async ({
+    client,
+    worker,
+    redis,
+  }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    await redis.del(...(await redis.keys(`*${run.attempt.job}*`)));
+    // The head may be out, with a comment, before the loss is noticed.
+    const chunks = (await (await answer).rest()).map(({ data }) => JSON.parse(data));
+
+    expect(chunks).toEqual([{ error: expect.objectContaining({ code: "queue_unavailable" }) }]);
+  });
+
+  test("ends with an error chunk when Redis lost the whole job after that", async ({
+    client,
+    worker,
+    redis,
+  }) => {
+    const answer = client.stream("POST", "/v1/chat/completions", { body: streamed });
+    const run = await worker.next();
+    run.say("Hello");
+    const reader = await answer;
+    await reader.next();
+    await redis.del(...(await redis.keys(`*${run.attempt.job}*`)));
+    const chunks = (await reader.rest()).map(({ data }) => JSON.parse(data));
+
+    expect(chunks).toEqual([{ error: expect.objectContaining({ code: "output_interrupted" }) }]);
   });
 
   test("sends a comment while it waits; then failures are chunks", async ({ client, worker }) => {
