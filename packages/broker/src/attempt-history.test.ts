@@ -99,6 +99,31 @@ describe("a job's attempts", () => {
     expect(fields.filter((name) => name.startsWith("attempt_end:"))).toHaveLength(15);
   });
 
+  test("are kept up to sixteen, also where epochs leap", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    for (let round = 0; round < 20; round += 1) {
+      if (round === 3) await redis.hset(keys.entry(job), "run", "of another Redis");
+      await worker.broker.release(await worker.next(), "handed_back", null);
+      worker.free(8);
+    }
+    await worker.next();
+
+    const { attempts, forgottenCount } = await ingress.getAttempts(job);
+    const fields = await redis.hkeys(keys.entry(job));
+    expect(attempts.map(({ epoch }) => epoch)).toEqual(
+      Array.from({ length: 16 }, (_, at) => at + 1_006),
+    );
+    expect(forgottenCount).toBe(5);
+    expect(fields.filter((name) => name.startsWith("attempt:"))).toHaveLength(16);
+    expect(fields.filter((name) => name.startsWith("attempt_end:"))).toHaveLength(15);
+  });
+
   test("cost a job nothing that no worker has had", async ({
     ingress,
     redis,

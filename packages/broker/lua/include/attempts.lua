@@ -4,12 +4,22 @@
 -- Attempts kept; of a job that was handed back more often, the last ones.
 local KEPT_ATTEMPTS = 16
 
+-- Epochs leap where Redis has forgotten some, so the oldest are looked for rather than counted back
+-- to; only a job that had many attempts, or a leap, pays for that.
+local function forget_oldest(entry)
+  local epochs = {}
+  for _, name in ipairs(redis.call('HKEYS', entry)) do
+    epochs[#epochs + 1] = tonumber(string.match(name, '^attempt:(%d+)$'))
+  end
+  table.sort(epochs)
+  for at = 1, #epochs - KEPT_ATTEMPTS do
+    redis.call('HDEL', entry, 'attempt:' .. epochs[at], 'attempt_end:' .. epochs[at])
+  end
+end
+
 local function begin_attempt(entry, epoch, now, worker)
   redis.call('HSET', entry, 'attempt:' .. epoch, now .. ' ' .. worker)
-  if epoch > KEPT_ATTEMPTS then
-    local old = epoch - KEPT_ATTEMPTS
-    redis.call('HDEL', entry, 'attempt:' .. old, 'attempt_end:' .. old)
-  end
+  if epoch > KEPT_ATTEMPTS then forget_oldest(entry) end
 end
 
 local function end_attempt(entry, epoch, now, reason, code)
