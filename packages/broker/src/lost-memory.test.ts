@@ -108,6 +108,23 @@ describe("a Redis that has lost its last second", () => {
   });
 });
 
+describe("a Redis whose scripts may not ask which run it is", () => {
+  test("takes jobs in and gives them out", async ({ redis, startWorker, submit }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    await submit();
+    await redis.call("ACL", "SETUSER", "default", "-info");
+    try {
+      const job = await submit();
+      const attempts = [await claimJob(redis, job, "w-a:1"), await claimJob(redis, job, "w-b:1")];
+
+      expect(attempts).toMatchObject([{ epoch: 1 }, { epoch: 2 }]);
+    } finally {
+      await redis.call("ACL", "SETUSER", "default", "+info");
+    }
+  });
+});
+
 /** Write one piece of output, and wait until a reader has been shown it. */
 async function show(
   worker: TestWorker,
