@@ -36,7 +36,7 @@ const VLLM: Pages = {
 };
 
 describe("a probe", () => {
-  test("knows vLLM, its models and what it can do", async () => {
+  test("knows vLLM, its models with their adapters, and what it can do", async () => {
     await using server = await serve(VLLM);
 
     expect(await server.engine.probe(never)).toEqual({
@@ -44,7 +44,7 @@ describe("a probe", () => {
       version: "0.32.0",
       models: [
         { id: "m", maxModelLength: 8_192 },
-        { id: "lora", maxModelLength: null },
+        { id: "lora", maxModelLength: 8_192 },
       ],
       hasMetrics: true,
       hasTokenIds: true,

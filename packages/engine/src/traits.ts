@@ -21,7 +21,10 @@ export interface EngineTraits {
 /** A model, or an adapter, that the server offers. */
 export interface EngineModel {
   readonly id: string;
-  /** Most tokens of prompt and output together; null when the server does not say. */
+  /**
+   * Most tokens of prompt and output together; null when the server does not say. An adapter's is its
+   * model's: vLLM says it of models alone.
+   */
   readonly maxModelLength: number | null;
 }
 
@@ -40,6 +43,7 @@ const modelsSchema = z.object({
     z.object({
       id: z.string(),
       owned_by: z.string().nullish(),
+      parent: z.string().nullish().catch(null),
       max_model_len: z.int().positive().nullish().catch(null),
     }),
   ),
@@ -56,15 +60,16 @@ export function readTraits(pages: TraitPages): EngineTraits {
   if (!models.success) {
     throw new EngineError("engine_failed", "the engine does not list its models as OpenAI does");
   }
+  const lengths = new Map(models.data.data.map(({ id, max_model_len: length }) => [id, length]));
   const hasMetrics = pages.metrics !== null && parseLoad(pages.metrics) !== null;
   const isVllm = hasMetrics || models.data.data.some((model) => model.owned_by === "vllm");
   const version = versionSchema.safeParse(findJson(pages.version ?? "")).data?.version ?? null;
   return {
     kind: isVllm ? "vllm" : "openai-compatible",
     version,
-    models: models.data.data.map(({ id, max_model_len: length }) => ({
+    models: models.data.data.map(({ id, parent, max_model_len: length }) => ({
       id,
-      maxModelLength: length ?? null,
+      maxModelLength: length ?? lengths.get(parent ?? "") ?? null,
     })),
     hasMetrics,
     hasTokenIds: isVllm && version !== null && returnsTokenIds(version),
