@@ -112,6 +112,15 @@ describe("an inspection", () => {
     expect((await inspectModel(ingress)).workers).toEqual([]);
   });
 
+  test("finds a worker whose model is not known", async ({ ingress, redis, startWorker }) => {
+    await startWorker();
+    await redis.del(keys.modelsByName, keys.modelsByCode);
+    const { models, unknownWorkers } = await ingress.inspect();
+
+    expect(models).toEqual([]);
+    expect(unknownWorkers).toEqual([expect.stringMatching(/^w-test-/)]);
+  });
+
   test("changes nothing", async ({ ingress, oldJob, redis }) => {
     const job = await oldJob();
     await redis.del(keys.entry(job));

@@ -4,7 +4,7 @@ import { z } from "zod";
 
 import { readClockOffset, type ClockOffset } from "./clock.ts";
 import { findSyncPolicy, versionOf } from "./fitness.ts";
-import { keys } from "./keys.ts";
+import { ANY_WORKERS, codeOfWorkers, keys } from "./keys.ts";
 import type { ModelRegistry } from "./model-registry.ts";
 import { readInfo } from "./redis-info.ts";
 import { script } from "./script.ts";
@@ -66,6 +66,8 @@ export interface Inspection {
   /** Of the process that looked. */
   readonly clock: ClockOffset;
   readonly models: readonly ModelInspection[];
+  /** Live workers whose models are not known; looked for only where no model is. */
+  readonly unknownWorkers: readonly string[];
 }
 
 /** Look at everything that can go wrong, and change nothing. Costs Redis a few ms per 500 open jobs. */
@@ -82,7 +84,22 @@ export async function inspect(redis: Redis, models: ModelRegistry): Promise<Insp
       }),
     );
   }
-  return { redis: await inspectRedis(redis), clock, models: found };
+  const unknownWorkers = found.length === 0 ? await findWorkers(redis) : [];
+  return { redis: await inspectRedis(redis), clock, models: found, unknownWorkers };
+}
+
+/** Find live workers of whatever model. A Redis that knows no model has few keys to go through. */
+async function findWorkers(redis: Redis): Promise<string[]> {
+  const codes = new Set<ModelCode>();
+  let cursor = "0";
+  for (let page = 0; page < PAGES; page += 1) {
+    const [next, found] = await redis.scan(cursor, "MATCH", ANY_WORKERS, "COUNT", PAGE);
+    for (const key of found) codes.add(codeOfWorkers(key));
+    cursor = next;
+    if (cursor === "0") break;
+  }
+  const workers = await Promise.all([...codes].map((code) => readWorkers(redis, code)));
+  return workers.flat().map(({ worker }) => worker);
 }
 
 async function inspectRedis(redis: Redis): Promise<RedisInspection> {

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 
-import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
+import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headrace/contract";
 
 /**
  * Every Redis key of Headrace, and the one place that spells them.
  *
  * | key | slot | type | writer | bound | lives | repaired by |
  * | --- | --- | --- | --- | --- | --- | --- |
- * | `hr:{models}:by-name` | models | hash | worker, on start | one field per model name | for ever | worker, on start |
- * | `hr:{models}:by-code` | models | hash | worker, on start | one field per model | for ever | worker, on start |
+ * | `hr:{models}:by-name` | models | hash | worker, on start | one field per model name | for ever | worker, every 5 s |
+ * | `hr:{models}:by-code` | models | hash | worker, on start | one field per model | for ever | worker, every 5 s |
  * | `hr:{models}:tenants` | models | set | ingress | one member per tenant | for ever | ingress, on first use |
  * | `hr:{<code>}:job:<id>` | model | hash | accept, claim, append, finish … | request ≤ body limit | open: for ever; ended: retention | sweep |
  * | `hr:{<code>}:log:<id>` | model | stream | claim, append, finish … | worker's output limit × attempts | as the entry | next attempt: goes on from it or trims it |
@@ -67,6 +67,14 @@ export const keys = {
   once: (tenant: string, idempotencyKey: string): string =>
     `hr:{t:${tenant}}:once:${createHash("sha256").update(idempotencyKey).digest("base64url")}`,
 };
+
+/** Matches the `workers` key of every model. */
+export const ANY_WORKERS = "hr:{*}:workers";
+
+/** Read which model's a `workers` key is. */
+export function codeOfWorkers(key: string): ModelCode {
+  return modelCodeSchema.parse(/^hr:\{(.*)\}:workers$/.exec(key)?.[1]);
+}
 
 /** The keys that a script which may end a job takes first, in the order it names them. */
 export function endingKeys(job: JobId): string[] {

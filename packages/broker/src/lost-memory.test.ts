@@ -1,11 +1,13 @@
-import { START } from "@headrace/contract";
+import { PlatformError, START } from "@headrace/contract";
 import { describe, expect } from "vitest";
 
 import type { IngressBroker } from "./ingress-broker.ts";
 import { keys } from "./keys.ts";
+import { ModelRegistry } from "./model-registry.ts";
 import {
   brokerTest as test,
   claimJob,
+  MODEL,
   TestReader,
   type TestSource,
   type TestWorker,
@@ -124,6 +126,41 @@ describe("a Redis whose scripts may not ask which run it is", () => {
     }
   });
 });
+
+describe("a Redis that comes back without its keys", () => {
+  test("takes jobs again as soon as a worker has said that it is there", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    await redis.flushall();
+
+    await expect(submit()).rejects.toMatchObject({ code: "model_not_found" });
+    await expect.poll(() => submit().catch(codeOf), { timeout: 10_000 }).toMatch(/^job_/);
+    await expect(worker.next()).resolves.toBeDefined();
+    expect((await ingress.getModel(MODEL)).maxModelLength).toBe(4_096);
+  }, 20_000);
+
+  test("gives new jobs to the version that is known, whoever says that it is there", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    await startWorker({ version: "v2" });
+    const { code } = await ingress.getModel(MODEL);
+    const older = { version: "v1", maxModelLength: 1 };
+    const registry = new ModelRegistry(redis);
+    await registry.reenter([MODEL], older, code);
+
+    expect((await registry.find(MODEL))?.version).toBe("v2");
+  });
+});
+
+function codeOf(error: unknown): unknown {
+  return error instanceof PlatformError ? error.code : error;
+}
 
 /** Write one piece of output, and wait until a reader has been shown it. */
 async function show(

@@ -60,6 +60,26 @@ export class ModelRegistry {
     return code;
   }
 
+  /**
+   * Enter a model again where Redis has lost it, under the code that it had. Names that are known
+   * stay as they are: two versions that both wrote would take new jobs from each other in turn.
+   *
+   * @throws PlatformError `internal` when a name now has another code, or the code another owner
+   */
+  async reenter(
+    names: readonly string[],
+    model: ModelRegistration,
+    code: ModelCode,
+  ): Promise<void> {
+    const [owner = ""] = names;
+    for (const name of names) {
+      const known = await this.#enter({ name, owner, model, code, isKept: true });
+      if (known === code) continue;
+      const now = known === "" ? "another model has its code" : `its code is ${known} now`;
+      throw new PlatformError("internal", `${name} was ${code}, and ${now}: restart this worker`);
+    }
+  }
+
   /** Look a model up by name or alias. @returns null when no worker ever served it */
   async find(name: string): Promise<KnownModel | null> {
     return (await this.list()).get(name) ?? null;
@@ -85,17 +105,33 @@ export class ModelRegistry {
     model: ModelRegistration,
     ownersCode?: ModelCode,
   ): Promise<ModelCode> {
-    const nowSeconds = Math.floor(this.#now() / 1_000);
     for (let attempt = 0; attempt < CODE_TRIES; attempt += 1) {
-      const code = await register(
-        this.#redis,
-        [keys.modelsByName, keys.modelsByCode],
-        [name, ownersCode ?? suggestCode(owner, attempt), owner, JSON.stringify(model), nowSeconds],
-      );
+      const suggestion = ownersCode ?? suggestCode(owner, attempt);
+      const code = await this.#enter({ name, owner, model, code: suggestion, isKept: false });
       if (code !== "") return modelCodeSchema.parse(code);
     }
     throw new PlatformError("internal", `no free code for model ${name} in ${CODE_TRIES} tries`);
   }
+
+  /** @returns the name's code, or '' when the code is another model's */
+  #enter({ name, owner, model, code, isKept }: Entering): Promise<string> {
+    const nowSeconds = Math.floor(this.#now() / 1_000);
+    return register(
+      this.#redis,
+      [keys.modelsByName, keys.modelsByCode],
+      [name, code, owner, JSON.stringify(model), nowSeconds, isKept ? "1" : ""],
+    );
+  }
+}
+
+/** One name on its way in. */
+interface Entering {
+  readonly name: string;
+  readonly owner: string;
+  readonly model: ModelRegistration;
+  readonly code: string;
+  /** What is known of the name stays. */
+  readonly isKept: boolean;
 }
 
 /** The same name suggests the same codes in the same order, so that re-registering is stable. */

@@ -15,7 +15,7 @@ import { connectSubscriber, connectWorker, whenReady, type Report } from "./redi
 import { script } from "./script.ts";
 import { readWritten, type WrittenOutput } from "./written-output.ts";
 import { TokenWriter, type LogItem, type LossReason, type Source } from "./token-writer.ts";
-import { WorkerPresence, type EngineState } from "./worker-presence.ts";
+import { WorkerPresence, type EngineState, type PresenceWiring } from "./worker-presence.ts";
 
 /** What the scripts' codes say of an attempt. */
 const LOSSES = { 1: null, 0: null, "-1": "fenced", "-2": "gap", "-3": "gone" } as const;
@@ -70,7 +70,7 @@ export class WorkerBroker {
   private constructor(
     connections: { readonly redis: Redis; readonly subscriber: Redis },
     holder: Taker,
-    wiring: { readonly slots: Slots; readonly engine: () => EngineState; readonly report: Report },
+    wiring: PresenceWiring & { readonly slots: Slots },
   ) {
     this.#redis = connections.redis;
     this.#subscriber = connections.subscriber;
@@ -128,8 +128,9 @@ export class WorkerBroker {
         if (kind === "cancel" && job !== undefined) onCancel(job);
       });
       await connections.subscriber.ssubscribe(keys.inbox(code, holder.worker));
-      const { engine } = options;
-      const broker = new WorkerBroker(connections, holder, { slots, engine, report });
+      const { engine, modelNames, model } = options;
+      const reenter = (): Promise<void> => registry.reenter(modelNames, model, code);
+      const broker = new WorkerBroker(connections, holder, { slots, engine, reenter, report });
       await broker.#presence.announce();
       return broker;
     } catch (error) {

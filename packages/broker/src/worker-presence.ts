@@ -40,25 +40,31 @@ export interface Holder {
   readonly worker: string;
 }
 
+/** What a worker's presence works with. */
+export interface PresenceWiring {
+  readonly engine: () => EngineState;
+  /** Enters the worker's model again where it is not known: Redis may come back without its keys. */
+  readonly reenter: () => Promise<void>;
+  readonly report: Report;
+}
+
 /** Keeps a worker known to all as alive, with how it finds its engine. */
 export class WorkerPresence {
   readonly #redis: Redis;
   readonly #holder: Holder;
   readonly #engine: () => EngineState;
+  readonly #reenter: () => Promise<void>;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(
-    redis: Redis,
-    holder: Holder,
-    { engine, report }: { readonly engine: () => EngineState; readonly report: Report },
-  ) {
+  constructor(redis: Redis, holder: Holder, { engine, reenter, report }: PresenceWiring) {
     this.#redis = redis;
     this.#holder = holder;
     this.#engine = engine;
+    this.#reenter = reenter;
     this.#timer = setInterval(() => this.announce().catch(report), PRESENCE_RENEW_MS);
   }
 
-  /** Say now that the worker is there. */
+  /** Say now that the worker is there, and which model it serves should nobody know. */
   async announce(): Promise<void> {
     const { code, worker, version } = this.#holder;
     const { redisNowMs, offsetMs: clockOffsetMs } = await readClockOffset(this.#redis);
@@ -68,6 +74,7 @@ export class WorkerPresence {
       this.#redis.zadd(keys.workers(code), redisNowMs + PRESENCE_MS, worker),
       this.#redis.set(keys.worker(code, worker), text, "PX", PRESENCE_MS),
       this.#redis.zremrangebyscore(keys.workers(code), "-inf", redisNowMs - PRESENCE_MS),
+      this.#reenter(),
     ]);
   }
 

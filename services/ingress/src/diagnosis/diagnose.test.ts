@@ -51,6 +51,7 @@ function inspection(
     redis: { ...redis, ...parts.redis },
     clock: { redisNowMs: 0, offsetMs: parts.offsetMs ?? 1, errorMs: 0 },
     models: [{ ...model, ...parts.model }],
+    unknownWorkers: [],
   };
 }
 
@@ -164,5 +165,14 @@ describe("a diagnosis", () => {
     const findings: Finding[] = judge({ ...inspection(), models: [] }, "redis");
 
     expect(findings.at(-1)).toMatchObject({ check: "workers", level: "warning" });
+  });
+
+  test("says when there is a worker, and nobody knows its model", () => {
+    const unknownWorkers = ["w-gpu-1", "w-gpu-2"];
+    const found = troubles({ ...inspection(), models: [], unknownWorkers });
+
+    expect(found).toEqual([
+      "workers fault: 2 workers are there, and their models are not known: w-gpu-1, w-gpu-2",
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 import type { Inspection, IngressBroker } from "@headrace/broker";
 import { PlatformError, type Diagnosis, type Durability, type Finding } from "@headrace/contract";
 
-import { fault, warning } from "./finding.ts";
+import { count, fault, someOf, warning } from "./finding.ts";
 import { checkJobs } from "./job-checks.ts";
 import { checkRedis } from "./redis-checks.ts";
 import { checkWorkers } from "./worker-checks.ts";
@@ -39,9 +39,18 @@ async function findAll(broker: IngressBroker, durability: Durability): Promise<F
 
 /** Judge what was found. */
 export function judge(inspection: Inspection, durability: Durability): Finding[] {
-  const { models } = inspection;
+  const { models, unknownWorkers } = inspection;
   const ofModels = models.flatMap((model) => [...checkWorkers(model), ...checkJobs(model)]);
-  return [...checkRedis(inspection, durability), ...(models.length > 0 ? ofModels : [NO_MODEL])];
+  const ofNone = unknownWorkers.length > 0 ? unknownModel(unknownWorkers) : NO_MODEL;
+  return [...checkRedis(inspection, durability), ...(models.length > 0 ? ofModels : [ofNone])];
+}
+
+function unknownModel(workers: readonly string[]): Finding {
+  return fault(
+    "workers",
+    `${count(workers.length, "worker")} ${workers.length === 1 ? "is" : "are"} there, and their models are not known: ${someOf(workers)}`,
+    "Redis has lost its keys: workers enter their models again within 5 s; one that does not says why in its log",
+  );
 }
 
 const NO_MODEL = warning(
