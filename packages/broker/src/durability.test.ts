@@ -125,12 +125,51 @@ describe("without a replica's word", () => {
 
   test("the ingress is not ready", async () => {
     const { ingress, onReplica } = await openBench("replicated");
-    await expect(ingress.assertConfirmable()).resolves.toBeUndefined();
+    await expect.poll(() => readiness(ingress), { timeout: 5_000 }).toBe("ready");
     await onReplica.replicaof("NO", "ONE");
 
     await expect
-      .poll(() => ingress.assertConfirmable().catch((error: Error) => error.message))
+      .poll(() => readiness(ingress))
       .toBe("HEADRACE_DURABILITY is replicated, but no replica is connected to Redis");
+  });
+
+  test("the ingress is not ready while its replica is connected and frozen", async () => {
+    const { ingress, replica } = await openBench("replicated");
+    replica.signal("SIGSTOP");
+
+    await expect
+      .poll(() => readiness(ingress), { timeout: 10_000, interval: 200 })
+      .toMatch(/^HEADRACE_DURABILITY is replicated, but no replica has answered for [45] s$/);
+    const { redis } = await ingress.inspect();
+    expect(redis.replicas).toEqual([{ isOnline: true, silentSeconds: expect.toBeOneOf([4, 5]) }]);
+    replica.signal("SIGCONT");
+    await expect.poll(() => readiness(ingress), { timeout: 5_000 }).toBe("ready");
+  }, 20_000);
+});
+
+/** @returns `ready`, or why a submit could not be confirmed */
+function readiness(ingress: IngressBroker): Promise<unknown> {
+  return ingress.assertConfirmable().then(
+    () => "ready",
+    (error: Error) => error.message,
+  );
+}
+
+describe("a Redis that is itself a replica", () => {
+  test("is unfit, and says where to go", async () => {
+    const { primary, onPrimary, ingress } = await openBench("redis");
+    const other = await startServer({});
+    await onPrimary.replicaof("127.0.0.1", other.port);
+
+    await expect(ingress.assertReady(READY_MS)).rejects.toMatchObject({
+      code: "queue_unavailable",
+      message: "this Redis is a replica; point REDIS_URL at the primary",
+    });
+    const { redis } = await ingress.inspect();
+    expect(redis).toMatchObject({ isReplica: true });
+    await expect(
+      new TestWorker().open(primary.url, { version: "v1", report: () => {} }),
+    ).rejects.toThrow("this Redis is a replica");
   });
 });
 

@@ -7,8 +7,20 @@ import { readInfo } from "./redis-info.ts";
 /** Sharded publish and subscribe, and `XTRIM MINID` in its present form, came with 7.0. */
 const OLDEST_MAJOR = 7;
 
+/** A replica answers once a second: one that has been silent for longer confirms nothing either. */
+const REPLICA_SILENCE_SECONDS = 3;
+
+/** How a primary finds one of its replicas. */
+export interface ReplicaState {
+  /** False while it still copies what was there before it came. */
+  readonly isOnline: boolean;
+  /** Since it last answered. */
+  readonly silentSeconds: number;
+}
+
 /**
- * Refuse a Redis that would lose jobs silently: one that evicts keys, or is older than 7.0.
+ * Refuse a Redis that cannot take jobs, or would lose them silently: a replica, one that evicts
+ * keys, or is older than 7.0.
  *
  * @throws PlatformError `queue_unavailable` naming what was found and what is needed
  */
@@ -18,6 +30,7 @@ export async function assertFit(redis: Redis): Promise<void> {
   if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
     throw unfit(`Redis is ${version}; Headrace needs ${OLDEST_MAJOR}.0 or later, or any Valkey`);
   }
+  if (isReplica(info)) throw unfit("this Redis is a replica; point REDIS_URL at the primary");
   const policy = info.get("maxmemory_policy");
   if (policy !== "noeviction") {
     throw unfit(
@@ -61,12 +74,36 @@ export async function findSyncPolicy(redis: Redis): Promise<string | null> {
   }
 }
 
-/** Refuse a Redis that has no replica just now. @throws PlatformError `queue_unavailable` */
+/** Whether the server that says so takes writes only from another one. */
+export function isReplica(info: ReadonlyMap<string, string>): boolean {
+  return info.get("role") === "slave";
+}
+
+/** Read how a primary finds its replicas. */
+export function readReplicas(info: ReadonlyMap<string, string>): ReplicaState[] {
+  return [...info]
+    .filter(([name]) => /^slave\d+$/.test(name))
+    .map(([, state]) => ({
+      isOnline: state.includes("state=online"),
+      silentSeconds: Number(/lag=(\d+)/.exec(state)?.[1] ?? 0),
+    }));
+}
+
+/** Whether a replica can confirm what was written. */
+export function isAnswering({ isOnline, silentSeconds }: ReplicaState): boolean {
+  return isOnline && silentSeconds <= REPLICA_SILENCE_SECONDS;
+}
+
+/** Refuse a Redis that no replica answers just now. @throws PlatformError `queue_unavailable` */
 export async function assertReplicated(redis: Redis): Promise<void> {
-  const info = await readInfo(redis, "replication");
-  if (Number(info.get("connected_slaves") ?? 0) < 1) {
-    throw unfit("HEADRACE_DURABILITY is replicated, but no replica is connected to Redis");
-  }
+  const replicas = readReplicas(await readInfo(redis, "replication"));
+  if (replicas.some((replica) => isAnswering(replica))) return;
+  const level = "HEADRACE_DURABILITY is replicated";
+  if (replicas.length === 0) throw unfit(`${level}, but no replica is connected to Redis`);
+  const silent = replicas.filter(({ isOnline }) => isOnline);
+  if (silent.length === 0) throw unfit(`${level}, but no replica has caught up with Redis yet`);
+  const seconds = Math.min(...silent.map(({ silentSeconds }) => silentSeconds));
+  throw unfit(`${level}, but no replica has answered for ${seconds} s`);
 }
 
 function unfit(message: string): PlatformError {

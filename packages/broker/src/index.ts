@@ -1,6 +1,7 @@
 // for an ingress
 export type { AttemptHistory, PastAttempt } from "./attempt-history.ts";
 export { IngressBroker, type IngressBrokerOptions } from "./ingress-broker.ts";
+export { isAnswering, type ReplicaState } from "./fitness.ts";
 export type { Follower, Reader } from "./follower.ts";
 export type { JobQuery } from "./job-list.ts";
 export type { Inspection, ModelInspection, RedisInspection } from "./inspection.ts";

@@ -40,7 +40,8 @@ describe("an inspection", () => {
       hasAppendOnlyFile: true,
       syncPolicy: "everysec",
       canWriteFile: true,
-      replicaCount: 0,
+      isReplica: false,
+      replicas: [],
     });
     expect(redis.usedBytes).toBeGreaterThan(0);
     expect(Math.abs(clock.offsetMs)).toBeLessThan(100);

@@ -3,7 +3,13 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { readClockOffset, type ClockOffset } from "./clock.ts";
-import { findSyncPolicy, versionOf } from "./fitness.ts";
+import {
+  findSyncPolicy,
+  isReplica,
+  readReplicas,
+  versionOf,
+  type ReplicaState,
+} from "./fitness.ts";
 import { ANY_WORKERS, codeOfWorkers, keys } from "./keys.ts";
 import type { ModelRegistry } from "./model-registry.ts";
 import { readInfo } from "./redis-info.ts";
@@ -37,7 +43,11 @@ export interface RedisInspection {
   /** Null where it may not be read. */
   readonly syncPolicy: string | null;
   readonly canWriteFile: boolean;
-  readonly replicaCount: number;
+  /** It takes writes only from its primary. */
+  readonly isReplica: boolean;
+  /** Whether a replica's link to its primary is up. */
+  readonly isPrimaryReached: boolean;
+  readonly replicas: readonly ReplicaState[];
 }
 
 /** What was found of one model's jobs and workers. */
@@ -114,7 +124,9 @@ async function inspectRedis(redis: Redis): Promise<RedisInspection> {
     hasAppendOnlyFile: info.get("aof_enabled") === "1",
     syncPolicy: await findSyncPolicy(redis),
     canWriteFile: (info.get("aof_last_write_status") ?? "ok") === "ok",
-    replicaCount: number("connected_slaves"),
+    isReplica: isReplica(info),
+    isPrimaryReached: info.get("master_link_status") === "up",
+    replicas: readReplicas(info),
   };
 }
 

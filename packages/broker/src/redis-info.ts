@@ -8,7 +8,7 @@ export async function readInfo(
   return new Map(
     (await redis.info(...sections))
       .split("\r\n")
-      .map((line) => line.split(":", 2))
-      .map(([name = "", value = ""]) => [name, value]),
+      .map((line) => /^([^:]*):?(.*)$/.exec(line) ?? [])
+      .map(([, name = "", value = ""]) => [name, value]),
   );
 }

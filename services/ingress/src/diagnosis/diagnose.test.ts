@@ -24,8 +24,13 @@ const redis: RedisInspection = {
   hasAppendOnlyFile: true,
   syncPolicy: "everysec",
   canWriteFile: true,
-  replicaCount: 0,
+  isReplica: false,
+  isPrimaryReached: false,
+  replicas: [],
 };
+
+const ANSWERING = { isOnline: true, silentSeconds: 1 };
+const FROZEN = { isOnline: true, silentSeconds: 12 };
 
 const model: ModelInspection = {
   names: ["acme/model", "alias"],
@@ -94,6 +99,36 @@ describe("a diagnosis", () => {
     [{}, "redis-always", /^persistence fault: .*redis-always, but .* only every second/],
     [{}, "replicated", /^replicas fault: no replica is connected/],
     [
+      { redis: { isReplica: true, isPrimaryReached: true } },
+      "redis",
+      /^redis fault: this Redis is a replica, and refuses every job$/,
+    ],
+    [
+      { redis: { isReplica: true } },
+      "redis",
+      /^redis fault: this Redis is a replica, .* cannot reach its primary$/,
+    ],
+    [
+      { redis: { replicas: [FROZEN] } },
+      "replicated",
+      /^replicas fault: 1 replica connected, and none has answered for 12 s: every job is refused/,
+    ],
+    [
+      { redis: { replicas: [FROZEN] } },
+      "redis",
+      /^replicas warning: .* none has answered for 12 s$/,
+    ],
+    [
+      { redis: { replicas: [ANSWERING, FROZEN] } },
+      "replicated",
+      /^replicas warning: 2 replicas connected, and only 1 answering/,
+    ],
+    [
+      { redis: { replicas: [{ isOnline: false, silentSeconds: 0 }] } },
+      "replicated",
+      /^replicas fault: 1 replica connected, and none has caught up yet/,
+    ],
+    [
       { redis: { usedBytes: 2.5 * GIBIBYTE } },
       "redis",
       /^memory warning: .*2.5 GiB of 4.0 GiB \(63 %\)/,
@@ -155,7 +190,7 @@ describe("a diagnosis", () => {
   });
 
   test("asks for no file where replicas keep the jobs, and for no worker where nothing waits", () => {
-    const managed = { hasAppendOnlyFile: false, syncPolicy: null, replicaCount: 1 };
+    const managed = { hasAppendOnlyFile: false, syncPolicy: null, replicas: [ANSWERING] };
     const idle = { workers: [], waiting: new Map<string, number>(), openCount: 0 };
 
     expect(troubles(inspection({ redis: managed, model: idle }), "replicated")).toEqual([]);

@@ -1,4 +1,9 @@
-import type { Inspection, RedisInspection } from "@headrace/broker";
+import {
+  isAnswering,
+  type Inspection,
+  type RedisInspection,
+  type ReplicaState,
+} from "@headrace/broker";
 import type { Durability, Finding } from "@headrace/contract";
 
 import { count, fault, ok, warning } from "./finding.ts";
@@ -15,9 +20,10 @@ const GIBIBYTE = 1_024 * MEBIBYTE;
 /** Judge the server that holds everything. */
 export function checkRedis({ redis, clock }: Inspection, durability: Durability): Finding[] {
   return [
+    ...(redis.isReplica ? [checkRole(redis)] : []),
     checkEviction(redis),
     checkPersistence(redis, durability),
-    ...(durability === "replicated" || redis.replicaCount > 0
+    ...(durability === "replicated" || redis.replicas.length > 0
       ? [checkReplicas(redis, durability)]
       : []),
     checkMemory(redis),
@@ -30,6 +36,15 @@ export function checkClock(whose: string, offsetMs: number): Finding {
   const off = `the clock of ${whose} is ${Math.abs(offsetMs / 1_000).toFixed(3)} s ${offsetMs < 0 ? "ahead of" : "behind"} Redis'`;
   if (Math.abs(offsetMs) < CLOCK_WARNING_MS) return ok("clock", off);
   return warning("clock", off, "have both hosts follow a time server (chrony, systemd-timesyncd)");
+}
+
+function checkRole({ isPrimaryReached }: RedisInspection): Finding {
+  const found = "this Redis is a replica, and refuses every job";
+  return fault(
+    "redis",
+    isPrimaryReached ? found : `${found}; it cannot reach its primary`,
+    "point REDIS_URL at the primary",
+  );
 }
 
 function checkEviction({ version, evictionPolicy }: RedisInspection): Finding {
@@ -90,13 +105,32 @@ function judgeSync(policy: string | null, durability: Durability): Finding {
   }
 }
 
-function checkReplicas({ replicaCount }: RedisInspection, durability: Durability): Finding {
-  if (replicaCount > 0) return ok("replicas", `${count(replicaCount, "replica")} connected`);
-  return fault(
-    "replicas",
-    `no replica is connected, and HEADRACE_DURABILITY is ${durability}: every job is refused`,
-    "start a replica, or choose another level",
-  );
+function checkReplicas({ replicas }: RedisInspection, durability: Durability): Finding {
+  const level = `HEADRACE_DURABILITY is ${durability}`;
+  if (replicas.length === 0) {
+    return fault(
+      "replicas",
+      `no replica is connected, and ${level}: every job is refused`,
+      "start a replica, or choose another level",
+    );
+  }
+  const connected = `${count(replicas.length, "replica")} connected`;
+  const answering = replicas.filter((replica) => isAnswering(replica)).length;
+  if (answering === replicas.length) return ok("replicas", connected);
+  const advice = "see that each replica runs, and that its link to Redis works";
+  if (answering > 0) {
+    return warning("replicas", `${connected}, and only ${answering} answering`, advice);
+  }
+  const found = `${connected}, and none has ${describeSilence(replicas)}`;
+  return durability === "replicated"
+    ? fault("replicas", `${found}: every job is refused, since ${level}`, advice)
+    : warning("replicas", found, advice);
+}
+
+function describeSilence(replicas: readonly ReplicaState[]): string {
+  const silent = replicas.filter(({ isOnline }) => isOnline);
+  if (silent.length === 0) return "caught up yet";
+  return `answered for ${Math.min(...silent.map(({ silentSeconds }) => silentSeconds))} s`;
 }
 
 function checkMemory({ usedBytes, limitBytes, machineBytes }: RedisInspection): Finding {

@@ -18,7 +18,8 @@ export const PROCESS_OPERATIONS: readonly Operation[] = [
     path: "/readyz",
     tag: "Operations",
     summary: "Tell whether jobs are taken in",
-    description: "503 while Redis is away or unfit, and while the process stops.",
+    description:
+      "503 while Redis is away, a replica, or unfit, while no replica answers at the `replicated` level, and while the process stops.",
     replies: {
       200: { description: "They are.", schema: "Status" },
       503: REPLIES.unavailable,
