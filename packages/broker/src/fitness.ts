@@ -30,6 +30,16 @@ export async function assertFit(redis: Redis): Promise<void> {
   if (Number.parseInt(version, 10) < OLDEST_MAJOR) {
     throw unfit(`Redis is ${version}; Headrace needs ${OLDEST_MAJOR}.0 or later, or any Valkey`);
   }
+  assertKeeping(info);
+}
+
+/**
+ * Refuse what may become of a Redis while it serves: a replica, or one that evicts keys.
+ *
+ * @param info with at least the sections `memory` and `replication`
+ * @throws PlatformError `queue_unavailable` naming what was found and what is needed
+ */
+export function assertKeeping(info: ReadonlyMap<string, string>): void {
   if (isReplica(info)) throw unfit("this Redis is a replica; point REDIS_URL at the primary");
   const policy = info.get("maxmemory_policy");
   if (policy !== "noeviction") {

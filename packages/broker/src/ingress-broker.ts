@@ -20,7 +20,7 @@ import { listJobs, type JobQuery } from "./job-list.ts";
 import { findRecords, type JobRecord } from "./job-record.ts";
 import { cancelJob } from "./cancel.ts";
 import { keys } from "./keys.ts";
-import { MemoryWatch } from "./memory-watch.ts";
+import { RedisWatch } from "./redis-watch.ts";
 import { ModelRegistry, type KnownModel } from "./model-registry.ts";
 import { connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
 import { ReplicaConfirmation } from "./replica-confirmation.ts";
@@ -53,7 +53,7 @@ export class IngressBroker {
   readonly #confirmation: ReplicaConfirmation | null;
   readonly #desk: SubmissionDesk;
   readonly #inbox: Inbox;
-  readonly #memory: MemoryWatch;
+  readonly #watch: RedisWatch;
   readonly #sweep: Sweep;
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
@@ -64,14 +64,14 @@ export class IngressBroker {
     this.#subscriber = connectSubscriber(redisUrl, report);
     this.#models = new ModelRegistry(this.#redis);
     this.#queues = new JobQueues(this.#redis, report);
-    this.#memory = new MemoryWatch(this.#redis, report);
+    this.#watch = new RedisWatch(this.#redis, report, durability);
     this.#confirmation =
       durability === "replicated" ? new ReplicaConfirmation(redisUrl, report) : null;
     const tools = { redis: this.#redis, queues: this.#queues };
     this.#unwanted = new UnwantedJobs(tools, report);
     this.#desk = new SubmissionDesk({
       ...tools,
-      memory: this.#memory,
+      watch: this.#watch,
       confirmation: this.#confirmation,
       unwanted: this.#unwanted,
       report,
@@ -87,7 +87,7 @@ export class IngressBroker {
 
   /** Redis' memory in use over its limit; 0 when it has none. */
   get memoryFullness(): number {
-    return this.#memory.fullness;
+    return this.#watch.fullness;
   }
 
   /**
@@ -247,7 +247,7 @@ export class IngressBroker {
   async close(): Promise<void> {
     await this.#sweep.stop();
     this.#unwanted.close();
-    this.#memory.close();
+    this.#watch.close();
     this.#confirmation?.close();
     this.#inbox.close();
     await this.#queues.close();

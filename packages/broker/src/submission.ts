@@ -13,7 +13,7 @@ import { z } from "zod";
 
 import { QUEUE_PRIORITIES, type JobQueues } from "./job-queue.ts";
 import { endingKeys, keys } from "./keys.ts";
-import type { MemoryWatch } from "./memory-watch.ts";
+import type { RedisWatch } from "./redis-watch.ts";
 import type { KnownModel } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
 import type { ReplicaConfirmation } from "./replica-confirmation.ts";
@@ -72,7 +72,7 @@ export interface Submitted {
 export interface DeskTools {
   readonly redis: Redis;
   readonly queues: JobQueues;
-  readonly memory: MemoryWatch;
+  readonly watch: RedisWatch;
   /** Null where nobody waits for a replica. */
   readonly confirmation: ReplicaConfirmation | null;
   readonly unwanted: UnwantedJobs;
@@ -90,7 +90,7 @@ export interface DeskTools {
 export class SubmissionDesk {
   readonly #redis: Redis;
   readonly #queues: JobQueues;
-  readonly #memory: MemoryWatch;
+  readonly #watch: RedisWatch;
   readonly #confirmation: ReplicaConfirmation | null;
   readonly #report: Report;
   readonly #unwanted: UnwantedJobs;
@@ -99,7 +99,7 @@ export class SubmissionDesk {
   constructor(tools: DeskTools) {
     this.#redis = tools.redis;
     this.#queues = tools.queues;
-    this.#memory = tools.memory;
+    this.#watch = tools.watch;
     this.#confirmation = tools.confirmation;
     this.#unwanted = tools.unwanted;
     this.#report = tools.report;
@@ -110,7 +110,7 @@ export class SubmissionDesk {
    *
    * @param beforeAccept runs with the job's id before anything can happen to the job, so that a
    *   reader is in place before the first entry; not called for a job that already exists
-   * @throws PlatformError `queue_unavailable` when no replica confirms it in time, where one must
+   * @throws PlatformError `queue_unavailable` while Redis is unfit, or where no replica confirms it
    * @throws PlatformError `queue_full` while Redis is at 70 % of its memory
    * @throws PlatformError `idempotency_key_reused` when the key was used for another request
    * @throws PlatformError `job_not_found` when the key's job has ended and is forgotten
@@ -130,12 +130,13 @@ export class SubmissionDesk {
     return this.#enqueue(booking, submission, await this.#accept(booking.id, submission, spec));
   }
 
-  /** A full queue takes in nothing new. What it may have already, a repeated key still finds. */
+  /** An unfit queue takes in nothing, a full one nothing new: a repeated key still finds its job. */
   async #admit({ spec, idempotencyKey }: Submission, text: string): Promise<void> {
+    this.#watch.assertFit();
     const isRepeated = async (key: string): Promise<boolean> =>
       (await this.#redis.exists(keys.once(spec.tenant, key))) === 1;
-    if (this.#memory.isAdmitting) {
-      this.#memory.countJob(Buffer.byteLength(text));
+    if (this.#watch.isAdmitting) {
+      this.#watch.countJob(Buffer.byteLength(text));
     } else if (idempotencyKey === null || !(await isRepeated(idempotencyKey))) {
       throw new PlatformError("queue_full", "the queue is full; the job is not accepted");
     }

@@ -9,7 +9,7 @@ import { assertFit } from "./fitness.ts";
 import { insist, Turns, type Insistence } from "./insist.ts";
 import { Intake, type Slots, type Taker } from "./intake.ts";
 import { endingKeys, keys } from "./keys.ts";
-import { MemoryWatch } from "./memory-watch.ts";
+import { RedisWatch } from "./redis-watch.ts";
 import { ModelRegistry, type ModelRegistration } from "./model-registry.ts";
 import { connectSubscriber, connectWorker, whenReady, type Report } from "./redis.ts";
 import { script } from "./script.ts";
@@ -62,7 +62,7 @@ export class WorkerBroker {
   readonly #code: ModelCode;
   readonly #writer: TokenWriter;
   readonly #intake: Intake;
-  readonly #memory: MemoryWatch;
+  readonly #watch: RedisWatch;
   readonly #insistence: Insistence;
   readonly #patience = new AbortController();
   readonly #presence: WorkerPresence;
@@ -83,7 +83,7 @@ export class WorkerBroker {
       signal: this.#patience.signal,
     };
     this.#writer = new TokenWriter(this.#redis, holder.code, this.#insistence);
-    this.#memory = new MemoryWatch(this.#redis, report);
+    this.#watch = new RedisWatch(this.#redis, report);
     this.#intake = new Intake(this.#redis, holder, {
       slots: {
         ...slots,
@@ -206,7 +206,7 @@ export class WorkerBroker {
 
   /** Leave: nothing is renewed, written or insisted on. Attempts still open are taken up by others. */
   async close(): Promise<void> {
-    this.#memory.close();
+    this.#watch.close();
     // A claim that is answered only now is handed back, which takes patience.
     await this.#intake.settle();
     this.#patience.abort();
@@ -218,7 +218,7 @@ export class WorkerBroker {
   /** Slots that are free while Redis has room for what they would write. */
   async #whenStartable(slots: Slots, signal: AbortSignal): Promise<number> {
     const free = await slots.whenFree(signal);
-    await this.#memory.whenStartable(signal);
+    await this.#watch.whenStartable(signal);
     return signal.aborted ? 0 : free;
   }
 

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+import { PlatformError, type Durability } from "@headrace/contract";
 import type { Redis } from "ioredis";
 
+import { assertAlwaysSynced, assertKeeping } from "./fitness.ts";
 import { readInfo } from "./redis-info.ts";
 import type { Report } from "./redis.ts";
 
@@ -21,20 +23,27 @@ const JOB_OVERHEAD_BYTES = 2_500;
 const ALLOCATION_FACTOR = 1.25;
 
 /**
- * Knows how full Redis is, as of at most a second ago and with what this process has put in since:
- * a flood is not let through between two readings.
+ * Knows how full Redis is, and whether it is fit to hold jobs, as of at most a second ago. What this
+ * process has put in since counts as well: a flood is not let through between two readings.
  */
-export class MemoryWatch {
+export class RedisWatch {
   readonly #redis: Redis;
   readonly #report: Report;
+  readonly #durability: Durability | null;
   readonly #timer: NodeJS.Timeout;
   readonly #read = (): void => void this.#readNow();
   #usedBytes = 0;
   /** 0 = Redis has no limit. */
   #limitBytes = 0;
+  #unfitness: PlatformError | null = null;
 
-  /** Read at once, each second, and whenever the connection comes back, until closed. */
-  constructor(redis: Redis, report: Report) {
+  /**
+   * Read at once, each second, and whenever the connection comes back, until closed.
+   *
+   * @param durability what Redis must be fit for; null where no jobs are taken in
+   */
+  constructor(redis: Redis, report: Report, durability: Durability | null = null) {
+    this.#durability = durability;
     this.#redis = redis;
     this.#report = report;
     this.#timer = setInterval(this.#read, READ_MS);
@@ -47,7 +56,18 @@ export class MemoryWatch {
     return this.#limitBytes === 0 ? 0 : this.#usedBytes / this.#limitBytes;
   }
 
-  /** Whether jobs may be taken in. */
+  /**
+   * Refuse jobs while Redis is not fit to hold them: its settings may change while it serves.
+   *
+   * @throws PlatformError `queue_unavailable` with what was found as its cause
+   */
+  assertFit(): void {
+    if (this.#unfitness === null) return;
+    const message = "the queue is not fit to hold jobs; try again shortly";
+    throw new PlatformError("queue_unavailable", message, { cause: this.#unfitness });
+  }
+
+  /** Whether there is room for jobs that are taken in. */
   get isAdmitting(): boolean {
     return this.fullness < SUBMIT_MARK;
   }
@@ -75,11 +95,29 @@ export class MemoryWatch {
   async #readNow(): Promise<void> {
     if (this.#redis.status !== "ready") return;
     try {
-      const info = await readInfo(this.#redis, "memory");
+      const info = await readInfo(this.#redis, "memory", "replication");
       this.#usedBytes = Number(info.get("used_memory") ?? 0);
       this.#limitBytes = Number(info.get("maxmemory") ?? 0);
+      if (this.#durability === null) return;
+      this.#unfitness = await this.#judge(info, this.#durability);
+      if (this.#unfitness === null) return;
+      this.#report(new Error("no job is taken in", { cause: this.#unfitness }));
     } catch (error) {
-      this.#report(new Error("reading Redis' memory, to be repeated", { cause: error }));
+      this.#report(new Error("reading Redis' state, to be repeated", { cause: error }));
+    }
+  }
+
+  async #judge(
+    info: ReadonlyMap<string, string>,
+    durability: Durability,
+  ): Promise<PlatformError | null> {
+    try {
+      assertKeeping(info);
+      if (durability === "redis-always") await assertAlwaysSynced(this.#redis);
+      return null;
+    } catch (error) {
+      if (error instanceof PlatformError) return error;
+      throw error;
     }
   }
 }
