@@ -267,8 +267,12 @@ describe("a Redis that must sync always", () => {
     const lazy = openAlways((await startServer({ appendfsync: "everysec" })).url);
     const fileless = openAlways((await startServer({ appendonly: "no" })).url);
 
-    await expect(lazy.assertReady(READY_MS)).rejects.toThrow("Redis has appendfsync everysec");
-    await expect(fileless.assertReady(READY_MS)).rejects.toThrow("has no append-only file");
+    await expect(lazy.assertReady(READY_MS)).rejects.toThrow(
+      "Redis has appendfsync everysec: set it to always",
+    );
+    await expect(fileless.assertReady(READY_MS)).rejects.toThrow(
+      "has no append-only file: set appendonly to yes and appendfsync to always",
+    );
   });
 });
 

@@ -63,11 +63,15 @@ export function versionOf(info: ReadonlyMap<string, string>): string {
 export async function assertAlwaysSynced(redis: Redis): Promise<boolean> {
   const info = await readInfo(redis, "persistence");
   if (info.get("aof_enabled") !== "1") {
-    throw unfit("HEADRACE_DURABILITY is redis-always, but Redis has no append-only file");
+    throw unfit(
+      "HEADRACE_DURABILITY is redis-always, but Redis has no append-only file: set appendonly to yes and appendfsync to always",
+    );
   }
   const policy = await findSyncPolicy(redis);
   if (policy !== null && policy !== "always") {
-    throw unfit(`HEADRACE_DURABILITY is redis-always, but Redis has appendfsync ${policy}`);
+    throw unfit(
+      `HEADRACE_DURABILITY is redis-always, but Redis has appendfsync ${policy}: set it to always`,
+    );
   }
   return policy !== null;
 }

@@ -97,12 +97,21 @@ export class IngressBroker {
    *   not sync its file as the durability level promises
    */
   async assertReady(timeoutMs: number): Promise<void> {
-    await whenReady(this.#redis, timeoutMs);
+    await this.#whenReached(timeoutMs);
     await assertFit(this.#redis);
     if (this.#durability !== "redis-always") return;
     if ((await assertAlwaysSynced(this.#redis)) || this.#hasWarned) return;
     this.#hasWarned = true;
     this.#report(new Error("Redis does not tell its appendfsync policy: see that it is always"));
+  }
+
+  /** What the error says may be told to anybody; where Redis is, only its cause does. */
+  async #whenReached(timeoutMs: number): Promise<void> {
+    try {
+      await whenReady(this.#redis, timeoutMs);
+    } catch (cause) {
+      throw new PlatformError("queue_unavailable", "Redis cannot be reached", { cause });
+    }
   }
 
   /** Check for a replica, where submits need one. It may come and go: no reason not to start. */

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { PlatformError, type Durability } from "@headrace/contract";
 import type { Redis } from "ioredis";
 
-import { assertAlwaysSynced, assertKeeping } from "./fitness.ts";
+import { assertAlwaysSynced, assertKeeping, isAnswering, readReplicas } from "./fitness.ts";
 import { readInfo } from "./redis-info.ts";
 import type { Report } from "./redis.ts";
 
@@ -100,8 +100,11 @@ export class RedisWatch {
       this.#limitBytes = Number(info.get("maxmemory") ?? 0);
       if (this.#durability === null) return;
       this.#unfitness = await this.#judge(info, this.#durability);
-      if (this.#unfitness === null) return;
-      this.#report(new Error("no job is taken in", { cause: this.#unfitness }));
+      if (this.#unfitness !== null) {
+        this.#report(new Error("no job is taken in", { cause: this.#unfitness }));
+      } else if (this.#durability === "replicated" && !readReplicas(info).some(isAnswering)) {
+        this.#report(new Error("no replica confirms jobs: submits are refused"));
+      }
     } catch (error) {
       this.#report(new Error("reading Redis' state, to be repeated", { cause: error }));
     }

@@ -16,7 +16,7 @@ const operationsTest = test.extend("served", async ({}, { onCleanup }) => {
     },
     assertReady: async () => {
       await Promise.resolve();
-      if (!state.isReady) throw new Error("waiting for the engine");
+      if (!state.isReady) throw new Error("waiting", { cause: new Error("no engine") });
     },
   });
   onCleanup(() => server.close());
@@ -44,7 +44,7 @@ describe("OperationsServer", () => {
     expect((await served.get("/readyz")).status).toBe(200);
     served.state.isReady = false;
 
-    expect(await served.get("/readyz")).toEqual({ status: 503, text: "waiting for the engine\n" });
+    expect(await served.get("/readyz")).toEqual({ status: 503, text: "waiting: no engine\n" });
     expect((await served.get("/healthz")).status).toBe(200);
   });
 

@@ -77,8 +77,14 @@ async function answer(
         return send(response, 404, `there is ${[...PAGES, ...Object.keys(pages)].join(", ")}\n`);
     }
   } catch (error) {
-    send(response, 503, `${error instanceof Error ? error.message : String(error)}\n`);
+    send(response, 503, `${describe(error)}\n`);
   }
+}
+
+/** Say what went wrong, and what was behind it. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`;
 }
 
 const PAGES = ["/metrics", "/healthz", "/readyz"];

@@ -57,8 +57,11 @@ async function answerReady(services: Services, exchange: Exchange): Promise<void
   try {
     await assertReady(services);
   } catch (error) {
-    // The operator's port says what is wrong; strangers need not know where our Redis is.
-    throw new PlatformError("queue_unavailable", "not ready to take jobs in", { cause: error });
+    // The operator's port tells causes as well; strangers need not know where our Redis is.
+    const why = error instanceof PlatformError ? `: ${error.message}` : "";
+    throw new PlatformError("queue_unavailable", `not ready to take jobs in${why}`, {
+      cause: error,
+    });
   }
   sendJson(exchange, 200, { body: { status: "ready" } });
 }

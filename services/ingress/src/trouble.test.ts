@@ -157,6 +157,36 @@ describe("without Redis", () => {
   });
 });
 
+describe("readiness", () => {
+  plainTest("says why jobs are not taken in, and nothing of where Redis is", async () => {
+    const redis = await RedisServer.start();
+    onTestFinished(() => redis.stop());
+    const logs = new LogRecorder();
+    const config = testConfig(redis.url, logs);
+    const ingress = await Ingress.start({ ...config, durability: "replicated" });
+    onTestFinished(() => ingress.close());
+    const client = new TestClient(ingress.port, API_KEY);
+    const lonely = await client.call("GET", "/readyz");
+    await redis.kill();
+    const gone = await client.call("GET", "/readyz");
+    const operator = await fetch(`http://127.0.0.1:${ingress.operationsPort}/readyz`);
+
+    expect([lonely.body, gone.body]).toMatchObject([
+      {
+        error: {
+          message:
+            "not ready to take jobs in: HEADRACE_DURABILITY is replicated, but no replica is connected to Redis",
+        },
+      },
+      { error: { message: "not ready to take jobs in: Redis cannot be reached" } },
+    ]);
+    expect(await operator.text()).toContain(`Redis cannot be reached: no Redis at 127.0.0.1`);
+    expect(logs.lines.map(({ message }) => message)).toContain(
+      "no replica confirms jobs: submits are refused",
+    );
+  });
+});
+
 describe("a start that cannot be", () => {
   plainTest("is refused with a Redis that evicts keys", async () => {
     const redis = await RedisServer.start({ "maxmemory-policy": "allkeys-lru" });

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+
 import { describe, expect, test as plainTest } from "vitest";
 
 import { Part, type PartHooks, type PartPlan } from "./part.ts";
@@ -104,6 +107,28 @@ describe("Part", () => {
 
     const slow = make("exec sleep 60", { readyMs: 50 });
     await expect(slow.start(never)).rejects.toThrow("was not ready within 0.05 s");
+  });
+
+  test.for([
+    ["Redis cannot be reached", "It says: Redis cannot be reached\nLook for it."],
+    ["Redis evicts keys", "It says: Redis evicts keys"],
+  ] as const)("has advice only where it fits: %s", async ([objection, end], { make }) => {
+    const server = createServer((_request, response) => response.writeHead(503).end(objection));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const part = make("exec sleep 60", {
+      readiness: { url: `http://127.0.0.1:${port}/readyz` },
+      readyMs: 1_000,
+      advice: "Look for it.",
+      adviceFits: /cannot be reached/,
+    });
+
+    await expect(part.start(never)).rejects.toMatchObject({
+      message: `thing was not ready within 1 s.\n${end}`,
+    });
+    server.close();
   });
 
   test("gives up its start when told to", async ({ make }) => {

@@ -16,6 +16,8 @@ export interface PartPlan {
   readonly readyMs: number;
   /** What to try when it does not get ready. */
   readonly advice?: string;
+  /** What it says where the advice fits; without this the advice always does. */
+  readonly adviceFits?: RegExp;
 }
 
 /** Told what becomes of a part. */
@@ -148,10 +150,11 @@ export class Part {
   }
 
   #describeUnready(): string[] {
-    const { advice } = this.#plan;
+    const { advice, adviceFits } = this.#plan;
+    const isFit = adviceFits?.test(this.#objection) ?? true;
     return [
       ...(this.#objection === "" ? [] : [`It says: ${this.#objection}`]),
-      ...(advice === undefined ? [] : [advice]),
+      ...(advice === undefined || !isFit ? [] : [advice]),
     ];
   }
 

@@ -70,5 +70,6 @@ export function planIngress(place: IngressPlace): PartPlan {
     readiness: { url: `${toUrl(place.host, place.port)}/readyz` },
     readyMs: READY_MS,
     advice: `Does Redis answer at ${new URL(place.redisUrl).host}?`,
+    adviceFits: /Redis (cannot be reached|does not answer)/,
   };
 }
