@@ -46,6 +46,8 @@ export class IngressBroker {
   readonly #report: Report;
   /** Said once: readiness is asked for every few seconds. */
   #hasWarned = false;
+  /** Of the connection, since it last served; undefined when there is none. */
+  #lastFailure: Error | undefined;
   readonly #ingress = `i-${randomUUID()}`;
   readonly #models: ModelRegistry;
   readonly #queues: JobQueues;
@@ -61,6 +63,8 @@ export class IngressBroker {
     this.#durability = durability;
     this.#report = report;
     this.#redis = connectProducer(redisUrl, report);
+    this.#redis.on("error", (error) => (this.#lastFailure = error));
+    this.#redis.on("ready", () => (this.#lastFailure = undefined));
     this.#subscriber = connectSubscriber(redisUrl, report);
     this.#models = new ModelRegistry(this.#redis);
     this.#queues = new JobQueues(this.#redis, report);
@@ -130,8 +134,16 @@ export class IngressBroker {
     return guard(this.#sweep.run());
   }
 
-  /** Look at all that can go wrong with jobs, workers and Redis. Changes nothing. */
+  /**
+   * Look at all that can go wrong with jobs, workers and Redis. Changes nothing.
+   *
+   * @throws PlatformError `queue_unavailable` with what keeps Redis away as its cause
+   */
   async inspect(): Promise<Inspection> {
+    if (this.#redis.status !== "ready") {
+      const message = "the connection to Redis is lost";
+      throw new PlatformError("queue_unavailable", message, { cause: this.#lastFailure });
+    }
     return guard(inspect(this.#redis, this.#models));
   }
 

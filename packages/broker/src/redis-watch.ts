@@ -101,7 +101,7 @@ export class RedisWatch {
       if (this.#durability === null) return;
       this.#unfitness = await this.#judge(info, this.#durability);
       if (this.#unfitness !== null) {
-        this.#report(new Error("no job is taken in", { cause: this.#unfitness }));
+        this.#report(new Error(`no job is taken in: ${this.#unfitness.message}`));
       } else if (this.#durability === "replicated" && !readReplicas(info).some(isAnswering)) {
         this.#report(new Error("no replica confirms jobs: submits are refused"));
       }

@@ -189,6 +189,28 @@ describe("a diagnosis", () => {
     expect(found[0]).toMatch(expected);
   });
 
+  test("says that engines answer only where all do", () => {
+    const one = { ...worker, worker: "w-gpu-2", engine: broken };
+    const findings = judge(inspection({ model: { workers: [worker, one] } }), "redis");
+
+    expect(
+      findings.filter(({ check }) => check === "engines").map(({ level, found }) => [level, found]),
+    ).toEqual([["fault", "the engine of w-gpu-2 has not answered for 12 s: connect ECONNREFUSED"]]);
+  });
+
+  test("speaks of maxmemory only where it is set", () => {
+    const filling = { usedBytes: 7 * GIBIBYTE, limitBytes: 0 };
+    const advice = judge(inspection({ redis: filling }), "redis").find(
+      ({ check }) => check === "memory",
+    );
+
+    expect(advice).toMatchObject({
+      level: "warning",
+      found: "Redis uses 7.0 GiB of the machine's 8.0 GiB (88 %; maxmemory is not set)",
+      advice: expect.stringMatching(/^set maxmemory/),
+    });
+  });
+
   test("asks for no file where replicas keep the jobs, and for no worker where nothing waits", () => {
     const managed = { hasAppendOnlyFile: false, syncPolicy: null, replicas: [ANSWERING] };
     const idle = { workers: [], waiting: new Map<string, number>(), openCount: 0 };

@@ -30,11 +30,18 @@ async function findAll(broker: IngressBroker, durability: Durability): Promise<F
     return [
       fault(
         "redis",
-        `Redis does not answer: ${cause instanceof Error ? cause.message : error.message}`,
+        `Redis does not answer: ${describeSilence(cause ?? error)}`,
         "see that it runs, and that REDIS_URL of the ingress leads to it; jobs are refused until then",
       ),
     ];
   }
+}
+
+function describeSilence(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause);
+  return "code" in cause && cause.code === "ECONNREFUSED"
+    ? "the connection is refused"
+    : cause.message;
 }
 
 /** Judge what was found. */

@@ -138,10 +138,17 @@ function checkMemory({ usedBytes, limitBytes, machineBytes }: RedisInspection): 
   const share = limit === 0 ? 0 : usedBytes / limit;
   const of = limitBytes === 0 ? "of the machine's" : "of";
   const found = `Redis uses ${toSize(usedBytes)} ${of} ${toSize(limit)} (${Math.round(share * 100)} %${limitBytes === 0 ? "; maxmemory is not set" : ""})`;
+  if (share < FILLING) return ok("memory", found);
+  if (limitBytes === 0) {
+    return warning(
+      "memory",
+      found,
+      "set maxmemory, so that submits are refused before the machine's memory is used up",
+    );
+  }
   const advice =
     "give Redis more memory (maxmemory), or keep ended jobs for a shorter time (retention_seconds)";
-  if (share < FILLING) return ok("memory", found);
-  if (share < FULL || limitBytes === 0) {
+  if (share < FULL) {
     return warning(
       "memory",
       `${found}; from ${FULL * 100} % of maxmemory on submits are refused`,

@@ -44,10 +44,11 @@ function silentEngine({ worker, engine }: WorkerStatus): Finding {
 }
 
 function checkEngines(workers: readonly WorkerStatus[], name: string): Finding[] {
-  const healthy = workers.filter(({ engine }) => engine.error === null);
-  if (healthy.length === 0) return [];
+  const silent = workers.filter(({ engine }) => engine.error !== null);
+  if (silent.length === workers.length) return [];
   const kinds = [...new Set(workers.map(({ engine }) => describeEngine(engine)))].toSorted();
   const [only] = kinds;
+  if (kinds.length === 1 && silent.length > 0) return [];
   if (kinds.length === 1) return [ok("engines", `the engines of ${name} answer: ${only}`)];
   return [
     warning(
