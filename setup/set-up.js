@@ -38,12 +38,7 @@ import { ensureToolchain, findNode, withToolchain } from "./toolchain.js";
  * @returns {Promise<Prepared>}
  */
 export async function setUp(root, { env, needsRedis }) {
-  /** @type {Machine} */
-  const machine = {
-    runtime: join(root, ".runtime"),
-    ownNode: { version: process.versions.node, path: process.execPath },
-    platform: readPlatform(),
-  };
+  const machine = machineOf(root);
   return interruptible(env, (signal) =>
     explainFileErrors("Setting up", async () => {
       // Redis first: only it may ask the user something, who may then leave the rest to itself.
@@ -53,6 +48,28 @@ export async function setUp(root, { env, needsRedis }) {
       return { node, env: { ...withToolchain(env, { ...machine, node }), ...redisEnv } };
     }),
   );
+}
+
+/**
+ * Find the Node to run Headrace with in a checkout that is set up; changes nothing.
+ *
+ * @param {string} root
+ * @returns {string | null} its path; null when something but Redis is missing
+ */
+export function findSetUpNode(root) {
+  return findReadyNode(root, machineOf(root));
+}
+
+/**
+ * @param {string} root
+ * @returns {Machine}
+ */
+function machineOf(root) {
+  return {
+    runtime: join(root, ".runtime"),
+    ownNode: { version: process.versions.node, path: process.execPath },
+    platform: readPlatform(),
+  };
 }
 
 /**

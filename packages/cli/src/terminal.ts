@@ -1,5 +1,8 @@
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
-import { basename, relative } from "node:path";
+
+import { quote } from "./shell.ts";
 
 /** One of a process' outputs. */
 export interface Output {
@@ -37,7 +40,7 @@ export function processTerminal(): Terminal {
   return {
     out: outputOf(process.stdout),
     err: outputOf(process.stderr),
-    command: commandOf(process.argv[1] ?? ""),
+    command: commandOf(process.cwd()),
     flags: "",
   };
 }
@@ -55,8 +58,11 @@ function outputOf(stream: NodeJS.WriteStream): Output {
   };
 }
 
-function commandOf(script: string): string {
-  if (basename(script) !== "main.ts") return "headrace";
-  const near = relative(process.cwd(), script);
-  return `node ${near.length < script.length ? near : script}`;
+/** The launcher that runs this program with a Node that can, as typed in `folder`. */
+export function commandOf(folder: string): string {
+  const launcher = fileURLToPath(new URL("../../../headrace", import.meta.url));
+  const near = relative(folder, launcher);
+  // A shell looks a name without a slash up in PATH.
+  const path = near.includes("/") ? near : `./${near}`;
+  return quote(path.length < launcher.length ? path : launcher);
 }
