@@ -85,6 +85,7 @@ describe("readCommandLine", () => {
     [["submit", ""], "expected a prompt"],
     [["submit", "a", "--deadline", "5x"], /^--deadline: expected a time such as 30s/],
     [["submit", "a", "--priority", "high"], "--priority: expected interactive, standard, batch"],
+    [["submit", "a", "--idempotency-key", "a b"], "--idempotency-key: expected 1 to 255 ASCII"],
     [["retry"], "expected one job id"],
     [["retry", "job_a_1", "job_a_2"], "expected one job id"],
     [["retry", "job_a_1", "--priority", "batch"], "Unknown option '--priority'"],

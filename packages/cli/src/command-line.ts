@@ -45,6 +45,12 @@ const connection = {
   "data-dir": z.string().min(1).default(DEFAULT_DATA_DIRECTORY).transform(toAbsolute),
 };
 const json = { json: z.boolean().default(false) };
+const idempotency = {
+  "idempotency-key": z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, "expected 1 to 255 ASCII characters, none of them a space")
+    .optional(),
+};
 
 const schemas = {
   up: z.strictObject({
@@ -64,6 +70,7 @@ const schemas = {
   submit: z.strictObject({
     ...connection,
     ...json,
+    ...idempotency,
     positionals: z.tuple([z.string().min(1, "expected a prompt")], "expected one prompt"),
     model: z.string().min(1).optional(),
     endpoint: z
@@ -97,6 +104,7 @@ const schemas = {
   retry: z.strictObject({
     ...connection,
     ...json,
+    ...idempotency,
     positionals: z.tuple([jobId], "expected one job id"),
     detach: z.boolean().default(false),
   }),

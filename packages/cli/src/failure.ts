@@ -18,7 +18,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   api_key_invalid: "Set HEADRACE_API_KEY to a key of this server.",
   job_not_found: "Check the id. Jobs are forgotten 24 h after their end unless told otherwise.",
   queue_full: "Nothing was accepted. Redis is nearly full: `headrace doctor` tells more.",
-  queue_unavailable: "Nothing was accepted. The queue's Redis is away: try again in a moment.",
+  queue_unavailable: "The queue's Redis, or the replica it needs, is away: try again in a moment.",
 };
 
 /** Say what the API refused, and what to do about it. */

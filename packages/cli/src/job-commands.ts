@@ -3,6 +3,7 @@ import { text as readAll } from "node:stream/consumers";
 import { HeadraceError, type Headrace } from "@headrace/client";
 import { isTerminal, type Endpoint, type Job, type Submit } from "@headrace/contract";
 
+import { requestOnce } from "./acceptance.ts";
 import {
   UsageError,
   type CancelOptions,
@@ -32,14 +33,23 @@ export interface JobContext {
 /** Queue a generation; then watch it, unless told otherwise. @returns the exit code */
 export async function submitJob(options: SubmitOptions, context: JobContext): Promise<number> {
   const submit = await toSubmit(options, context);
-  return follow(await submitOrName(submit, context), options, context);
+  const request = {
+    command: "submit",
+    key: options["idempotency-key"],
+    terminal: context.terminal,
+  };
+  const job = await requestOnce(request, (key) => submitOrName(submit, key, context));
+  return follow(job, options, context);
 }
 
 /** Run an ended job again; then watch it, unless told otherwise. @returns the exit code */
 export async function retryJob(options: RetryOptions, context: JobContext): Promise<number> {
   const { headrace, terminal, signal } = context;
   const [id] = options.positionals;
-  const job = await headrace.retry(id, { signal });
+  const job = await requestOnce(
+    { command: "retry", key: options["idempotency-key"], terminal },
+    (idempotencyKey) => headrace.retry(id, { signal, idempotencyKey }),
+  );
   if (!options.detach && !options.json) {
     terminal.err.write(`${paint(terminal.err, "dim", `· ${job.id} runs ${id} again`)}\n`);
   }
@@ -157,9 +167,13 @@ async function onlyModel(headrace: Headrace, signal: AbortSignal): Promise<strin
   throw new UsageError(`there are several models; choose one:\n${names}`, "submit");
 }
 
-async function submitOrName(submit: Submit, { headrace, signal }: JobContext): Promise<Job> {
+async function submitOrName(
+  submit: Submit,
+  idempotencyKey: string,
+  { headrace, signal }: JobContext,
+): Promise<Job> {
   try {
-    return await headrace.submit(submit, { signal });
+    return await headrace.submit(submit, { signal, idempotencyKey });
   } catch (error) {
     if (!(error instanceof HeadraceError) || error.code !== "model_not_found") throw error;
     // Most often a typing error: say what there is.

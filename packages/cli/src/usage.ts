@@ -38,6 +38,8 @@ standard error. "-" reads the prompt from standard input. Ctrl-C leaves the job 
   --max-tokens <count> most tokens to generate
   --priority <name>    interactive, standard or batch (standard)
   --deadline <time>    give up unless started by then: 30s, 5m, 2h (1h)
+  --idempotency-key <key>
+                       repeat the command that used it: one job, however often it is sent
   --detach             print the job's id and leave
   --json               print the job as JSON, once it has ended (at once with --detach)
 ${CONNECTION}`,
@@ -64,6 +66,8 @@ code is 0 when all is well.
   retry: `Run a failed, expired or cancelled job again, as a new job, and watch it as \`submit\` does. The
 old one stays as it ended.
 
+  --idempotency-key <key>
+                       repeat the command that used it: one job, however often it is sent
   --detach             print the new job's id and leave
   --json               print the job as JSON, once it has ended (at once with --detach)
 ${CONNECTION}`,
