@@ -59,7 +59,7 @@ describe("JobWatch", () => {
     const headrace = tell(attempt(1, false), said("Water "), said("falls."), completed);
     const ended = await new JobWatch(headrace, "job_abcd_1", terminal).run(never);
 
-    expect(terminal.out.text).toBe("Water falls.\n");
+    expect(terminal.out.text).toBe("Water falls.");
     expect(terminal.err.text).toBe("");
     expect(ended).toMatchObject({ id: "job_abcd_1", status: "completed", error: null });
   });
@@ -75,8 +75,22 @@ describe("JobWatch", () => {
     );
     await new JobWatch(headrace, "job_abcd_1", terminal).run(never);
 
-    expect(terminal.out.text.replace("\n", "")).toBe("Water falls.\n");
+    expect(terminal.out.text).toBe("Water falls.");
     expect(terminal.err.text).toBe("· attempt 2 (worker lost)\n");
+  });
+
+  test("says at a terminal that an attempt goes on, on a line of its own", async ({ tell }) => {
+    const terminal = testTerminal({ isTty: true });
+    const headrace = tell(
+      attempt(1, false),
+      said("Water "),
+      attempt(2, false),
+      said("falls."),
+      completed,
+    );
+    await new JobWatch(headrace, "job_abcd_1", terminal).run(never);
+
+    expect(terminal.out.text).toBe("Water \nfalls.\n");
   });
 
   test("starts anew at a terminal when what it wrote is void", async ({ tell }) => {
@@ -95,7 +109,7 @@ describe("JobWatch", () => {
     await expect(new JobWatch(headrace, "job_abcd_1", terminal).run(never)).rejects.toThrow(
       /void.*headrace watch job_abcd_1/,
     );
-    expect(terminal.out.text).toBe("Wat\n");
+    expect(terminal.out.text).toBe("Wat");
   });
 });
 

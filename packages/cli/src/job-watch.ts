@@ -82,7 +82,10 @@ export class JobWatch {
   }
 
   #endLine(): void {
-    if (this.#lastCharacter !== "" && this.#lastCharacter !== "\n") this.#terminal.out.write("\n");
+    const { out } = this.#terminal;
+    // What others read is the text to the byte: an attempt may go on in the middle of a line.
+    if (!out.isTty) return;
+    if (this.#lastCharacter !== "" && this.#lastCharacter !== "\n") out.write("\n");
     this.#lastCharacter &&= "\n";
   }
 }
