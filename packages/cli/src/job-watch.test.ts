@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 
 import { Headrace } from "@headrace/client";
-import type { Job, JobEvent } from "@headrace/contract";
+import type { Job, JobEvent, Timeline } from "@headrace/contract";
 import { describe, expect, test as plainTest } from "vitest";
 
 import { JobWatch } from "./job-watch.ts";
@@ -27,10 +27,35 @@ const attempt = (epoch: number, reset: boolean): JobEvent => ({
 const said = (text: string): JobEvent => ({ type: "output.delta", choices: [{ index: 0, text }] });
 const completed: JobEvent = { type: "job.completed", job: "job_abcd_1", usage: null, latency };
 
-/** A server that tells one job's events, as the test says. */
+/** What the server knows of the job's attempts: it has forgotten two, and Redis was restarted. */
+const timeline: Timeline = {
+  job: "job_abcd_1",
+  object: "timeline",
+  status: "in_progress",
+  created_at: 1,
+  ended_at: null,
+  error: null,
+  attempts: [3, 1_004].map((epoch) => ({
+    epoch,
+    worker: "w",
+    started_at: 2,
+    ended_at: null,
+    end: null,
+    error_code: null,
+  })),
+  forgotten_attempts: 2,
+  latency: null,
+};
+
+/** A server that tells one job's events, as the test says, and its timeline. */
 const test = plainTest.extend("tell", async ({}, { onCleanup }) => {
   let events: readonly JobEvent[] = [];
-  const server = createServer((_request, response) => {
+  const server = createServer((request, response) => {
+    if (request.url?.endsWith("/timeline")) {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify(timeline));
+      return;
+    }
     response.writeHead(200, { "content-type": "text/event-stream" });
     const blocks = events.map(
       (event, index) => `id: 1-${index}\ndata: ${JSON.stringify(event)}\n\n`,
@@ -77,6 +102,34 @@ describe("JobWatch", () => {
 
     expect(terminal.out.text).toBe("Water falls.");
     expect(terminal.err.text).toBe("· attempt 2 (worker lost)\n");
+  });
+
+  test("counts attempts as people do, whatever their epochs", async ({ tell }) => {
+    const terminal = testTerminal();
+    const headrace = tell(
+      attempt(1, false),
+      attempt(1_002, false),
+      attempt(1_003, false),
+      completed,
+    );
+    await new JobWatch(headrace, "job_abcd_1", terminal).run(never);
+
+    expect(terminal.err.text).toBe("· attempt 2 (worker lost)\n· attempt 3 (worker lost)\n");
+  });
+
+  test("asks how many attempts came before those it sees", async ({ tell }) => {
+    const terminal = testTerminal();
+    const headrace = tell(attempt(1_004, true), attempt(1_005, false), completed);
+    await new JobWatch(headrace, "job_abcd_1", terminal).run(never);
+
+    expect(terminal.err.text).toBe("· attempt 4 (worker lost)\n· attempt 5 (worker lost)\n");
+  });
+
+  test("says of an attempt that nobody has counted no number", async ({ tell }) => {
+    const terminal = testTerminal();
+    await new JobWatch(tell(attempt(7, true), completed), "job_abcd_1", terminal).run(never);
+
+    expect(terminal.err.text).toBe("· a further attempt (worker lost)\n");
   });
 
   test("says at a terminal that an attempt goes on, on a line of its own", async ({ tell }) => {

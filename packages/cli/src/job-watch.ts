@@ -1,11 +1,20 @@
-import { TextFold, type Headrace, type TerminalEvent, type TextPiece } from "@headrace/client";
-import { isTerminalEvent } from "@headrace/client";
+import {
+  HeadraceError,
+  isTerminalEvent,
+  TextFold,
+  type Headrace,
+  type TerminalEvent,
+  type TextPiece,
+} from "@headrace/client";
 import type { JobEvent, JobStatus } from "@headrace/contract";
 
 import { CommandFailure } from "./failure.ts";
 import type { EndedJob } from "./summary.ts";
 import { paint, type Terminal } from "./terminal.ts";
+import { numberOfAttempt } from "./timeline-view.ts";
 import { WaitingLine } from "./waiting-line.ts";
+
+type AttemptStarted = Extract<JobEvent, { type: "attempt.started" }>;
 
 /**
  * Shows a job as it happens: its text on `out`, what else is worth knowing on `err`.
@@ -21,6 +30,8 @@ export class JobWatch {
   readonly #waiting: WaitingLine;
   /** The end of what was written to `out`: "" before anything was. */
   #lastCharacter = "";
+  /** The number of the attempt under way, as people count; null where that is not known. */
+  #attempt: number | null = null;
   #vectorCount = 0;
 
   constructor(headrace: Headrace, job: string, terminal: Terminal) {
@@ -39,7 +50,7 @@ export class JobWatch {
     try {
       for await (const { event } of this.#headrace.events(this.#job, { signal })) {
         if (isTerminalEvent(event)) return toEndedJob(event);
-        this.#show(event);
+        await this.#show(event, signal);
       }
     } finally {
       this.#waiting.stop();
@@ -48,16 +59,37 @@ export class JobWatch {
     throw new CommandFailure(`the events of ${this.#job} ended before the job did`);
   }
 
-  #show(event: JobEvent): void {
+  async #show(event: JobEvent, signal: AbortSignal): Promise<void> {
     if (event.type === "job.queued") this.#waiting.start();
-    if (event.type === "attempt.started") {
-      if (this.#lastCharacter === "") this.#waiting.start();
-      if (event.reason !== "first") this.#tell(`attempt ${event.epoch} (${toWords(event.reason)})`);
-    }
+    if (event.type === "attempt.started") await this.#showAttempt(event, signal);
     if (event.type === "output.delta") this.#vectorCount += event.data?.length ?? 0;
     const piece = this.#fold.take(event);
     if (piece !== null) this.#write(piece);
     if (this.#vectorCount > 0) this.#tell(`vectors: ${this.#vectorCount}`);
+  }
+
+  async #showAttempt({ epoch, reason }: AttemptStarted, signal: AbortSignal): Promise<void> {
+    if (this.#lastCharacter === "") this.#waiting.start();
+    if (reason === "first") {
+      this.#attempt = 1;
+      return;
+    }
+    // Not its epoch: where Redis was restarted, that leaves a gap.
+    this.#attempt =
+      this.#attempt === null ? await this.#findNumber(epoch, signal) : this.#attempt + 1;
+    const name = this.#attempt === null ? "a further attempt" : `attempt ${this.#attempt}`;
+    this.#tell(`${name} (${toWords(reason)})`);
+  }
+
+  /** Ask for an attempt's number: the log no longer tells of those whose output is void. */
+  async #findNumber(epoch: number, signal: AbortSignal): Promise<number | null> {
+    try {
+      return numberOfAttempt(await this.#headrace.timeline(this.#job, { signal }), epoch);
+    } catch (error) {
+      // It is worth no failure of watching.
+      if (error instanceof HeadraceError) return null;
+      throw error;
+    }
   }
 
   #write({ reset, text }: TextPiece): void {

@@ -35,6 +35,12 @@ export function renderTimeline(timeline: Timeline, output: Output): string[] {
   ];
 }
 
+/** The number of an attempt as people count them; null when the timeline does not have it. */
+export function numberOfAttempt(timeline: Timeline, epoch: number): number | null {
+  const at = timeline.attempts.findIndex((attempt) => attempt.epoch === epoch);
+  return at === -1 ? null : timeline.forgotten_attempts + at + 1;
+}
+
 function momentsOf(timeline: Timeline, output: Output): Moment[] {
   const { created_at: createdAt, ended_at: endedAt, forgotten_attempts: forgotten } = timeline;
   const attempts = timeline.attempts.map((attempt, at) => ({
