@@ -93,7 +93,7 @@ if field[18] ~= run then
   redis.call('HINCRBY', job.entry, 'skipped', FORGOTTEN_ATTEMPTS)
 end
 epoch, attempts = epoch + 1, attempts + 1
-begin_attempt(job.entry, epoch, now, string.match(token, '^[^:]+'))
+begin_attempt(job.entry, epoch, now, string.match(token, '^[^:]+'), continues and made or 0, shown and not continues)
 redis.call('HSET', job.entry, 'state', 'in_progress', 'epoch', epoch, 'next', 1,
   'attempts', attempts, 'deaths', deaths, 'token', token, 'claimed_at', now,
   'first_claimed_at', first_claimed_at or now, 'made_by', version,

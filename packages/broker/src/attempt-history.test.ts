@@ -2,6 +2,7 @@ import { describe, expect } from "vitest";
 
 import { keys } from "./keys.ts";
 import { brokerTest as test, claimJob } from "./test-bench.ts";
+import { writeTokenIds } from "./token-ids.ts";
 
 describe("a job's attempts", () => {
   test("are told with who made them, when, and why they ended", async ({
@@ -32,6 +33,29 @@ describe("a job's attempts", () => {
       expect(name).toMatch(/^w-test-[0-9a-f]{8}$/);
       expect(endedAtMs).toBeGreaterThan(claimedAtMs);
     }
+  });
+
+  test("are told with what they went on from, or that they started over", async ({
+    ingress,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const first = await worker.next();
+    first.say("one ", writeTokenIds([1], { prompt: [7, 8] }));
+    await worker.broker.release(first, "handed_back", null);
+    worker.free(8);
+    await worker.broker.release(await worker.next(), "cannot_continue", null);
+    worker.free(8);
+    await worker.next();
+
+    const { attempts } = await ingress.getAttempts(job);
+    expect(attempts).toMatchObject([
+      { from: 0, isReset: false },
+      { from: 1, isReset: false, end: "cannot_continue" },
+      { from: 0, isReset: true, end: null },
+    ]);
   });
 
   test("end with their worker when it dies, the last one with the job", async ({

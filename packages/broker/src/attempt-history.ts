@@ -7,6 +7,10 @@ import { keys } from "./keys.ts";
 export interface PastAttempt {
   readonly epoch: number;
   readonly worker: string;
+  /** How many output entries of earlier attempts stood, for it to go on from. */
+  readonly from: number;
+  /** Whether it voided output that had been shown. */
+  readonly isReset: boolean;
   readonly claimedAtMs: number;
   readonly endedAtMs: number | null; // null while it runs
   /** The job's own end, or why the attempt was given up; null while it runs. */
@@ -49,11 +53,13 @@ function parseAttempt(
   end: string | null | undefined,
 ): PastAttempt | null {
   if (!begin) return null;
-  const [claimedAt = "", worker = ""] = begin.split(" ");
+  const [claimedAt = "", worker = "", from = "0", reset] = begin.split(" ");
   const [endedAt, reason, failure] = (end ?? "").split(" ");
   return {
     epoch,
     worker,
+    from: Number(from),
+    isReset: reset !== undefined,
     claimedAtMs: Number(claimedAt),
     endedAtMs: endedAt ? Number(endedAt) : null,
     end: reason ?? null,

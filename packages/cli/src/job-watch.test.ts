@@ -38,6 +38,8 @@ const timeline: Timeline = {
   attempts: [3, 1_004].map((epoch) => ({
     epoch,
     worker: "w",
+    from: 0,
+    reset: false,
     started_at: 2,
     ended_at: null,
     end: null,

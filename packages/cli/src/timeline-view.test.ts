@@ -30,6 +30,8 @@ function attempt(
   return {
     epoch,
     worker,
+    from: 0,
+    reset: false,
     started_at: createdAt + it.from,
     ended_at: it.to === undefined ? null : createdAt + it.to,
     end: it.end ?? null,
@@ -50,6 +52,21 @@ describe("renderTimeline", () => {
       `  +20.0 s  attempt 2 by ${worker}: the engine failed (engine_timeout) after 970 ms`,
       `  +22.0 s  attempt 3 by ${worker}: failed (engine_unavailable) after 20.5 s`,
       "  +42.5 s  failed",
+    ]);
+  });
+
+  test("tells which attempt went on from another's output, and which started over", () => {
+    const [first, second, third] = [
+      attempt(1, { from: 0, to: 1, end: "handed_back" }),
+      { ...attempt(2, { from: 1, to: 2, end: "cannot_continue" }), from: 12 },
+      { ...attempt(3, { from: 2, to: 3, end: "completed" }), reset: true },
+    ];
+    const timeline: Timeline = { ...failed, attempts: [first, second, third] };
+
+    expect(renderTimeline(timeline, testOutput()).slice(4, 7)).toEqual([
+      `  +0.0 ms  attempt 1 by ${worker}: handed back after 1.00 s`,
+      `  +1.00 s  attempt 2 by ${worker}, goes on after 12 pieces of output: handed back, cannot go on exactly after 1.00 s`,
+      `  +2.00 s  attempt 3 by ${worker}, starts over: completed after 1.00 s`,
     ]);
   });
 

@@ -61,21 +61,34 @@ function momentsOf(timeline: Timeline, output: Output): Moment[] {
 
 function describeAttempt(attempt: AttemptView, name: string, output: Output): string {
   const { worker, started_at: startedAt, ended_at: endedAt } = attempt;
-  const by = `${name} ${paint(output, "dim", `by ${worker}`)}`;
+  const by = `${name} ${paint(output, "dim", `by ${worker}`)}${describeBegin(attempt)}`;
   if (endedAt === null) return by;
   return `${by}: ${describeEnd(attempt, output)} after ${formatDuration(endedAt - startedAt)}`;
+}
+
+function describeBegin({ from, reset }: AttemptView): string {
+  if (reset) return ", starts over";
+  if (from === 0) return "";
+  return `, goes on after ${from === 1 ? "1 piece" : `${from} pieces`} of output`;
 }
 
 /** Ends that are nobody's fault, in words; others are named as the API names them. */
 const WORDS: Readonly<Record<string, string>> = {
   handed_back: "handed back",
+  cannot_continue: "handed back, cannot go on exactly",
   worker_lost: "given up, its worker was lost",
   log_lost: "given up, Redis had lost output",
   engine_error: "the engine failed",
 };
 
+const FINE: ReadonlySet<string | null> = new Set([
+  "completed",
+  "handed_back",
+  "cannot_continue",
+  "cancelled",
+]);
+
 function describeEnd({ end, error_code: code }: AttemptView, output: Output): string {
   const text = `${WORDS[end ?? ""] ?? end ?? "ended"}${code === null ? "" : ` (${code})`}`;
-  const isFine = end === "completed" || end === "handed_back" || end === "cancelled";
-  return isFine ? text : paint(output, "red", text);
+  return FINE.has(end) ? text : paint(output, "red", text);
 }

@@ -9,6 +9,10 @@ export const attemptSchema = z.object({
   /** Grows with each attempt; where Redis was restarted in between, by more than one. */
   epoch: z.int().min(1),
   worker: z.string(),
+  /** How many output events of earlier attempts it went on from, as in its `attempt.started`. */
+  from: z.int().min(0),
+  /** Whether it started over, which voids all output shown before. */
+  reset: z.boolean(),
   started_at: z.number(),
   /** Null while it runs. */
   ended_at: z.number().nullable(),

@@ -26,7 +26,7 @@ describe("GET /v1/jobs/{id}/timeline", () => {
       status: "failed",
       error: { message: "boom", code: "engine_failed" },
       attempts: [
-        { epoch: 1, end: "engine_error", error_code: "engine_timeout" },
+        { epoch: 1, from: 0, reset: false, end: "engine_error", error_code: "engine_timeout" },
         { epoch: 2, end: "failed", error_code: "engine_failed" },
       ],
       forgotten_attempts: 0,

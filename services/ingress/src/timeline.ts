@@ -39,10 +39,12 @@ function errorOf({ status, end }: JobRecord): ErrorBody | null {
 }
 
 function toAttempt(attempt: PastAttempt, jobError: ErrorBody | null): AttemptView {
-  const { epoch, worker, claimedAtMs, endedAtMs, end, failure } = attempt;
+  const { epoch, worker, from, isReset, claimedAtMs, endedAtMs, end, failure } = attempt;
   return {
     epoch,
     worker,
+    from,
+    reset: isReset,
     started_at: toSeconds(claimedAtMs),
     ended_at: endedAtMs === null ? null : toSeconds(endedAtMs),
     end,

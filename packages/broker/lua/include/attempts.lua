@@ -17,8 +17,11 @@ local function forget_oldest(entry)
   end
 end
 
-local function begin_attempt(entry, epoch, now, worker)
-  redis.call('HSET', entry, 'attempt:' .. epoch, now .. ' ' .. worker)
+-- from   how many output entries of earlier attempts stand, for this one to go on from
+-- reset  whether output that was shown is void from here on
+local function begin_attempt(entry, epoch, now, worker, from, reset)
+  local begin = now .. ' ' .. worker .. ' ' .. from .. (reset and ' reset' or '')
+  redis.call('HSET', entry, 'attempt:' .. epoch, begin)
   if epoch > KEPT_ATTEMPTS then forget_oldest(entry) end
 end
 

@@ -189,7 +189,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     tag: "Jobs",
     summary: "See what happened to a job",
     description:
-      "Each attempt: by which worker, from when to when, and why it ended: with the job (`completed`, `failed`, `cancelled`), or with the job back in the queue (`handed_back`, `engine_error`, `worker_lost`, `log_lost`). Kept as long as the job.",
+      "Each attempt: by which worker, from when to when, whether it went on from earlier output (`from`) or voided it (`reset`), and why it ended: with the job (`completed`, `failed`, `cancelled`), or with the job back in the queue: `handed_back`, `engine_error`, `worker_lost`, `log_lost`, or `cannot_continue`, when the engine could not go on exactly from what was shown. Kept as long as the job.",
     parameters: [jobId],
     replies: {
       200: { description: "The timeline so far.", schema: "Timeline" },
