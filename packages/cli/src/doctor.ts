@@ -72,7 +72,7 @@ async function fetchDiagnosis(url: string): Promise<Diagnosis> {
   const response = await fetch(page, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(
     (error: unknown) => {
       throw new CommandFailure(
-        `Nobody answers at ${url}.\nIs an ingress running? --url names its operations port (9090 unless set), or the API that \`headrace up\` serves.`,
+        `Nobody answers at ${url}.\n\`headrace up\` may not be running: \`npm start\` starts it, and --data-dir names its folder if it is another.\nOf an ingress that runs without it, --url names the operations port (9090 unless set).`,
         { cause: error },
       );
     },

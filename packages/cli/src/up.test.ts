@@ -264,7 +264,9 @@ describe("headrace", { timeout: TEST_MS }, () => {
     const doctor = headrace("doctor", "--url", "http://127.0.0.1:1");
 
     expect(await doctor.exitCode()).toBe(1);
-    expect(doctor.err).toContain("Nobody answers at http://127.0.0.1:1.\nIs an ingress running?");
+    expect(doctor.err).toContain(
+      "Nobody answers at http://127.0.0.1:1.\n`headrace up` may not be running",
+    );
   });
 
   test("says what to do where there is no key", async ({ headrace }) => {
