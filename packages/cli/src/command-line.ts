@@ -34,11 +34,10 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   embeddings: "/v1/embeddings",
 };
 
-const port = z.coerce
-  .number("expected a number")
-  .int()
-  .min(0)
-  .max(MAX_PORT, `expected a port, 0 to ${MAX_PORT}`);
+const port = numberWithin(0, MAX_PORT, `expected a port, 0 to ${MAX_PORT}`);
+const ownPort = numberWithin(1, MAX_PORT, `expected a port, 1 to ${MAX_PORT}`);
+const workers = numberWithin(1, MAX_WORKERS, `expected a whole number, 1 to ${MAX_WORKERS}`);
+const maxTokens = numberWithin(1, Number.MAX_SAFE_INTEGER, "expected a whole number, 1 or more");
 const jobId = z.string().regex(/^job_\w+$/, "expected an id as `submit` prints it: job_…");
 const connection = {
   url: z.url({ protocol: /^https?$/, error: "expected http://host:port" }).optional(),
@@ -57,13 +56,13 @@ const schemas = {
     port: port.default(DEFAULT_PORT),
     host: z.string().min(1).default("127.0.0.1"),
     "data-dir": connection["data-dir"],
-    workers: z.coerce.number("expected a number").int().min(1).max(MAX_WORKERS).default(1),
+    workers: workers.default(1),
     "engine-url": z
       .url({ protocol: /^https?$/, error: "expected http://host:port" })
       .transform((url) => url.replace(/\/(v1\/?)?$/, ""))
       .optional(),
     "redis-url": z.url({ protocol: /^rediss?$/, error: "expected redis://host:port" }).optional(),
-    "redis-port": port.min(1).optional(),
+    "redis-port": ownPort.optional(),
     once: z.boolean().default(false),
     verbose: z.boolean().default(false),
   }),
@@ -78,7 +77,7 @@ const schemas = {
       .default("chat")
       .transform((name) => ENDPOINTS[name] ?? name)
       .pipe(z.enum(endpointSchema.options, "expected chat, completions or embeddings")),
-    "max-tokens": z.coerce.number("expected a number").int().min(1).optional(),
+    "max-tokens": maxTokens.optional(),
     priority: z.enum(prioritySchema.options, `expected ${PRIORITIES.join(", ")}`).optional(),
     deadline: z
       .string()
@@ -214,6 +213,14 @@ function parseFlags(
 function describeIssue({ path, message }: z.core.$ZodIssue): string {
   const [flag] = path;
   return flag === "positionals" ? message : `--${String(flag)}: ${message}`;
+}
+
+function numberWithin(least: number, most: number, expected: string): z.ZodCoercedNumber {
+  return z.coerce
+    .number("expected a number")
+    .int(expected)
+    .min(least, expected)
+    .max(most, expected);
 }
 
 function toAbsolute(path: string): string {

@@ -8,7 +8,10 @@ const SHORTEST_KEY = 16;
 const environmentSchema = z.object({
   /** Where the API serves, for the commands that use one. */
   HEADRACE_URL: z.url({ protocol: /^https?$/ }).optional(),
-  HEADRACE_API_KEY: z.string().min(SHORTEST_KEY).optional(),
+  HEADRACE_API_KEY: z
+    .string()
+    .min(SHORTEST_KEY, `expected at least ${SHORTEST_KEY} characters`)
+    .optional(),
   /** What a 202 is worth: `up` starts Redis and the ingress accordingly. */
   HEADRACE_DURABILITY: durabilitySchema.default("redis"),
   /** Path of the redis-server or valkey-server that `up` starts; the set-up names it. */

@@ -20,7 +20,9 @@ const peersVariable = z
 /** The ingress' environment: one field per variable. */
 export const environmentSchema = z.object({
   /** The one API key callers must present. */
-  HEADRACE_API_KEY: z.string().min(SHORTEST_KEY),
+  HEADRACE_API_KEY: z
+    .string(`required, at least ${SHORTEST_KEY} characters`)
+    .min(SHORTEST_KEY, `expected at least ${SHORTEST_KEY} characters`),
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
   /** What a 202 is worth: that Redis has the job, has synced it, or that a replica has it too. */
   HEADRACE_DURABILITY: durabilitySchema.default("redis"),
