@@ -296,9 +296,12 @@ function toInstants(
   return { acceptedAtMs: Number(acceptedAt), deadlineAtMs: Number(deadlineAt) };
 }
 
-/** Two requests under one key are the same when all that the caller chose is the same. */
+/**
+ * Two requests under one Idempotency-Key are the same when all that the caller chose is the same.
+ * It may repeat them with another API key of its tenant: its own may just have been replaced.
+ */
 function digestOf({ spec, deadlineMs, retentionMs }: Submission): string {
-  const { admit_ms: _timing, ...chosen } = spec;
+  const { admit_ms: _timing, key: _apiKey, ...chosen } = spec;
   return createHash("sha256")
     .update(JSON.stringify([chosen, deadlineMs, retentionMs]))
     .digest("base64url");

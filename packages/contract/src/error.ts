@@ -12,6 +12,8 @@ interface ErrorTraits {
 export const ERRORS = {
   request_invalid: { status: 400, type: "invalid_request_error", retryable: false },
   api_key_invalid: { status: 401, type: "authentication_error", retryable: false },
+  /** The key is valid, and not for this: another key of the tenant may be. */
+  scope_missing: { status: 403, type: "permission_error", retryable: false },
   job_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   model_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   route_not_found: { status: 404, type: "invalid_request_error", retryable: false },

@@ -1,3 +1,4 @@
+export * from "./api-key.ts";
 export * from "./cursor.ts";
 export * from "./diagnosis.ts";
 export * from "./durability.ts";

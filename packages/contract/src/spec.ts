@@ -6,6 +6,8 @@ import { endpointSchema, engineRequestSchema } from "./request.ts";
 /** What never changes about a job: written by the ingress at accept, read by the worker at claim. */
 export const jobSpecSchema = z.object({
   tenant: z.string(),
+  /** Id of the API key it came with. Jobs accepted when there was only one key have none. */
+  key: z.string().optional(),
   endpoint: endpointSchema,
   priority: prioritySchema,
   on_retry: onRetrySchema,

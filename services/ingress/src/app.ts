@@ -5,15 +5,14 @@ import express, { type Express, type NextFunction, type Request, type Response }
 
 import { sendError, toErrorAnswer, toPlatformError } from "./answer.ts";
 import type { Authentication } from "./authentication.ts";
+import { scopeFor, type Caller } from "./caller.ts";
 import type { Events } from "./events.ts";
-import type { Exchange, Handler, Route } from "./exchange.ts";
+import type { Exchange, Method, Route } from "./exchange.ts";
 
 /** A caller's own request id is taken when it can be logged and sent back without harm. */
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
 /** What metrics call a path that is no route: callers must not be able to make series. */
 const NO_ROUTE = "none";
-/** The tenant of a request that needs no key. */
-const NOBODY = "";
 
 /** What every request passes through. */
 export interface Gate {
@@ -77,33 +76,48 @@ async function serve(
   }
 }
 
-function dispatch(
-  exchange: Exchange,
-  route: Route,
-  { authentication }: Gate,
-): Promise<void> | void {
-  const { request, response } = exchange;
-  const tenant =
-    route.isOpen === true ? NOBODY : authentication.authenticate(request.headers.authorization);
-  const handler = findHandler(route, request.method);
-  if (handler !== undefined) return handler(exchange, tenant);
-  const allowed = Object.keys(route.methods).join(", ");
-  response.setHeader("allow", allowed);
-  throw new PlatformError("method_not_allowed", `${route.path} takes ${allowed}`);
+async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<void> {
+  const { method, headers } = exchange.request;
+  if (route.isOpen === true) {
+    // The head of pages only: the head of a stream would be a stream.
+    const handler = findHandler(route.methods, method === "HEAD" ? "GET" : method);
+    return handler === undefined ? refuseMethod(exchange, route) : handler(exchange);
+  }
+  const caller = await gate.authentication.authenticate(headers.authorization);
+  const handler = findHandler(route.methods, method);
+  if (handler === undefined) return refuseMethod(exchange, route);
+  assertScope(caller, method, route);
+  return handler(exchange, caller);
 }
 
-function findHandler({ methods, isOpen }: Route, method: string): Handler | undefined {
+function findHandler<Each>(
+  methods: Readonly<Partial<Record<Method, Each>>>,
+  method: string,
+): Each | undefined {
   switch (method) {
     case "GET":
     case "POST":
     case "DELETE":
       return methods[method];
-    case "HEAD":
-      // Of the pages only: the head of a stream would be a stream.
-      return isOpen === true ? methods.GET : undefined;
     default:
       return undefined;
   }
+}
+
+function refuseMethod({ response }: Exchange, { path, methods }: Route): never {
+  const allowed = Object.keys(methods).join(", ");
+  response.setHeader("allow", allowed);
+  throw new PlatformError("method_not_allowed", `${path} takes ${allowed}`);
+}
+
+function assertScope({ scopes }: Caller, method: string, { path }: Route): void {
+  const scope = scopeFor(method, path);
+  if (scopes.has(scope)) return;
+  const has = [...scopes].join(", ");
+  throw new PlatformError(
+    "scope_missing",
+    `${method} ${path} needs a key with the scope ${scope}; this one has ${has}`,
+  );
 }
 
 function refusePath(): never {

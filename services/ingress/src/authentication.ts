@@ -1,9 +1,17 @@
 import { hash, timingSafeEqual } from "node:crypto";
 
-import { PlatformError } from "@headrace/contract";
+import { DEFAULT_WEIGHT, PlatformError, SCOPES } from "@headrace/contract";
 
-/** Whose jobs a request may see. With a single key there is a single tenant. */
-const TENANT = "default";
+import type { Caller } from "./caller.ts";
+
+/** Who calls with the environment's key: the operator, who may do everything. */
+const ROOT: Caller = {
+  tenant: "default",
+  keyId: "root",
+  scopes: new Set(SCOPES),
+  limits: null,
+  weight: DEFAULT_WEIGHT,
+};
 
 const SCHEME = /^bearer +(\S+)$/i;
 
@@ -23,12 +31,11 @@ export class Authentication {
   /**
    * Tell whose request this is from its `authorization` header.
    *
-   * @returns the tenant
    * @throws PlatformError `api_key_invalid`, the same for no key and a wrong one
    */
-  authenticate(authorization: string | undefined): string {
+  async authenticate(authorization: string | undefined): Promise<Caller> {
     const presented = SCHEME.exec(authorization ?? "")?.[1] ?? "";
-    if (timingSafeEqual(digestOf(presented), this.#digest)) return TENANT;
+    if (timingSafeEqual(digestOf(presented), this.#digest)) return ROOT;
     throw new PlatformError(
       "api_key_invalid",
       "missing or wrong API key; send it as Authorization: Bearer <key>",

@@ -1,5 +1,7 @@
 import type { Request, Response } from "express";
 
+import type { Caller } from "./caller.ts";
+
 /** One request and its answer, as handlers get them. */
 export interface Exchange {
   readonly request: Request;
@@ -13,21 +15,34 @@ export interface Exchange {
 }
 
 /**
- * Answers one kind of request, on behalf of a tenant ("" on a route open to all); resolves when the
- * answer is over. A rejection becomes an error.
+ * Answers one kind of request on its caller's behalf; resolves when the answer is over. A rejection
+ * becomes an error.
  */
-export type Handler = (exchange: Exchange, tenant: string) => Promise<void> | void;
+export type Handler = (exchange: Exchange, caller: Caller) => Promise<void> | void;
 
-/** A path, and what answers each method on it. */
-export interface Route {
+/** The same for a request that needs no key. */
+type OpenHandler = (exchange: Exchange) => Promise<void> | void;
+
+interface Place {
   /** As OpenAPI writes it: `/v1/jobs/{id}`. */
   readonly path: string;
   /** The same for Express where it cannot be derived. */
   readonly pattern?: string;
-  /** Whether it is answered without a key. */
-  readonly isOpen?: true;
+}
+
+/** A path, and what answers each method on it to whoever has a key with the scope for it. */
+interface KeyedRoute extends Place {
+  readonly isOpen?: never;
   readonly methods: Readonly<Partial<Record<Method, Handler>>>;
 }
+
+/** A path that is answered without a key. */
+interface OpenRoute extends Place {
+  readonly isOpen: true;
+  readonly methods: Readonly<Partial<Record<Method, OpenHandler>>>;
+}
+
+export type Route = KeyedRoute | OpenRoute;
 
 export type Method = "GET" | "POST" | "DELETE";
 

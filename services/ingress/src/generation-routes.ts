@@ -1,5 +1,6 @@
 import { endpointSchema, type Endpoint } from "@headrace/contract";
 
+import type { Caller } from "./caller.ts";
 import type { Exchange, Handler, Route } from "./exchange.ts";
 import { readJsonBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
@@ -17,14 +18,14 @@ export function generationRoutes(services: Services): Route[] {
 }
 
 function generationHandler(services: Services, endpoint: Endpoint): Handler {
-  return async (exchange: Exchange, tenant: string) => {
+  return async (exchange: Exchange, caller: Caller) => {
     const { request } = exchange;
     const body = await readJsonBody(request, services.bodyLimitBytes);
-    const call = await readCallForm(
-      services.broker,
-      { tenant, endpoint },
-      { body, headers: request.headers },
-    );
+    const call = await readCallForm(services.broker, caller, {
+      endpoint,
+      body,
+      headers: request.headers,
+    });
     const delivery = call.isStreamed
       ? new StreamedDelivery(services, exchange, call)
       : new WholeDelivery(services, exchange, call);

@@ -9,6 +9,7 @@ import {
 } from "@headrace/contract";
 
 import { writeHead } from "./answer.ts";
+import type { Caller } from "./caller.ts";
 import type { Exchange } from "./exchange.ts";
 import { JobEventStream } from "./job-event-stream.ts";
 import { findRecord } from "./job-record.ts";
@@ -20,11 +21,11 @@ import { validate } from "./validation.ts";
 export async function streamJobEvents(
   services: Services,
   exchange: Exchange,
-  tenant: string,
+  caller: Caller,
 ): Promise<void> {
   const { broker, events } = services;
   const cursor = readCursor(exchange);
-  const record = await findRecord(services, exchange, tenant);
+  const record = await findRecord(services, exchange, caller);
   if (cursor !== null && isTerminal(record.status) && (await isEnd(services, record, cursor))) {
     // To an EventSource, 204 means that it need not come again.
     writeHead(exchange, 204, {});
@@ -39,7 +40,7 @@ export async function streamJobEvents(
   );
   if (isDelivered && record.retentionMs === 0) {
     await broker
-      .forget(tenant, record.id)
+      .forget(caller.tenant, record.id)
       .catch((error: unknown) => events.forgetFailed(record.id, error));
   }
 }

@@ -1,6 +1,7 @@
 import type { JobRecord } from "@headrace/broker";
 import { findJobId, PlatformError } from "@headrace/contract";
 
+import type { Caller } from "./caller.ts";
 import { pathParameter, type Exchange } from "./exchange.ts";
 import type { Services } from "./services.ts";
 
@@ -12,9 +13,9 @@ import type { Services } from "./services.ts";
 export async function findRecord(
   { broker }: Services,
   exchange: Exchange,
-  tenant: string,
+  caller: Caller,
 ): Promise<JobRecord> {
   const job = findJobId(pathParameter(exchange, "id"));
   if (job === null) throw new PlatformError("job_not_found", "there is no such job");
-  return broker.getJob(tenant, job);
+  return broker.getJob(caller.tenant, job);
 }

@@ -2,6 +2,7 @@ import { PlatformError, type Job, type JobDeleted, type JobList } from "@headrac
 import { latencyOf } from "@headrace/latency";
 
 import { sendJson } from "./answer.ts";
+import type { Caller } from "./caller.ts";
 import type { Exchange, Handler, Route } from "./exchange.ts";
 import { findStanding, sendJob, waitFor } from "./job-answer.ts";
 import { streamJobEvents } from "./job-events.ts";
@@ -17,9 +18,9 @@ import { validate } from "./validation.ts";
 /** The jobs API. */
 export function jobRoutes(services: Services): Route[] {
   const handle =
-    (answer: (services: Services, exchange: Exchange, tenant: string) => Promise<void>): Handler =>
-    (exchange, tenant) =>
-      answer(services, exchange, tenant);
+    (answer: (services: Services, exchange: Exchange, caller: Caller) => Promise<void>): Handler =>
+    (exchange, caller) =>
+      answer(services, exchange, caller);
   return [
     { path: "/v1/jobs", methods: { POST: handle(submitJob), GET: handle(listJobs) } },
     { path: "/v1/jobs/{id}", methods: { GET: handle(readJob), DELETE: handle(deleteJob) } },
@@ -31,16 +32,16 @@ export function jobRoutes(services: Services): Route[] {
   ];
 }
 
-async function readJob(services: Services, exchange: Exchange, tenant: string): Promise<void> {
+async function readJob(services: Services, exchange: Exchange, caller: Caller): Promise<void> {
   const { wait } = validate(readQuerySchema, { ...exchange.request.query });
-  const found = await findRecord(services, exchange, tenant);
+  const found = await findRecord(services, exchange, caller);
   const record = await waitFor(services, exchange, { record: found, waitSeconds: wait ?? 0 });
   await sendJob(services, exchange, { record, status: 200 });
 }
 
-async function listJobs({ broker }: Services, exchange: Exchange, tenant: string): Promise<void> {
+async function listJobs({ broker }: Services, exchange: Exchange, caller: Caller): Promise<void> {
   const query = validate(listQuerySchema, { ...exchange.request.query });
-  const { jobs, hasMore } = await broker.listJobs(tenant, {
+  const { jobs, hasMore } = await broker.listJobs(caller.tenant, {
     status: query.status ?? null,
     model: query.model ?? null,
     limit: query.limit,
@@ -62,24 +63,24 @@ async function listJobs({ broker }: Services, exchange: Exchange, tenant: string
   sendJson(exchange, 200, { body });
 }
 
-async function cancelJob(services: Services, exchange: Exchange, tenant: string): Promise<void> {
+async function cancelJob(services: Services, exchange: Exchange, caller: Caller): Promise<void> {
   const { broker } = services;
-  const record = await findRecord(services, exchange, tenant);
+  const record = await findRecord(services, exchange, caller);
   await broker.cancel(record);
-  const after = await broker.getJob(tenant, record.id);
+  const after = await broker.getJob(caller.tenant, record.id);
   const result = (await readEnding(broker, after))?.result ?? null;
   sendJson(exchange, 200, { body: toJob(after, { standing: null, result }) });
 }
 
-async function deleteJob(services: Services, exchange: Exchange, tenant: string): Promise<void> {
-  const record = await findRecord(services, exchange, tenant);
+async function deleteJob(services: Services, exchange: Exchange, caller: Caller): Promise<void> {
+  const record = await findRecord(services, exchange, caller);
   await services.broker.deleteJob(record);
   const body: JobDeleted = { id: record.id, object: "job", deleted: true };
   sendJson(exchange, 200, { body });
 }
 
-async function readLatency(services: Services, exchange: Exchange, tenant: string): Promise<void> {
-  const { id, spec, status, end } = await findRecord(services, exchange, tenant);
+async function readLatency(services: Services, exchange: Exchange, caller: Caller): Promise<void> {
+  const { id, spec, status, end } = await findRecord(services, exchange, caller);
   if (end === null) {
     throw new PlatformError("job_not_ended", `${id} is ${status}; its time is known at its end`);
   }

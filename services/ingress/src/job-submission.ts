@@ -2,6 +2,7 @@ import type { Submitted } from "@headrace/broker";
 import { isTerminal, PlatformError } from "@headrace/contract";
 
 import { sendJson, type Headers } from "./answer.ts";
+import type { Caller } from "./caller.ts";
 import type { Exchange } from "./exchange.ts";
 import { sendJob, waitFor } from "./job-answer.ts";
 import { findRecord } from "./job-record.ts";
@@ -15,12 +16,12 @@ import { readJobForm, sign, toRetryForm, type JobForm } from "./submission-form.
 export async function submitJob(
   services: Services,
   exchange: Exchange,
-  tenant: string,
+  caller: Caller,
 ): Promise<void> {
   const waitSeconds = readWait(exchange);
   const body = await readJsonBody(exchange.request, services.bodyLimitBytes);
   const idempotencyKey = exchange.request.headers["idempotency-key"];
-  const form = await readJobForm(services.broker, tenant, { body, idempotencyKey });
+  const form = await readJobForm(services.broker, caller, { body, idempotencyKey });
   await takeIn(services, exchange, { form, waitSeconds });
 }
 
@@ -31,13 +32,13 @@ export async function submitJob(
 export async function retryJob(
   services: Services,
   exchange: Exchange,
-  tenant: string,
+  caller: Caller,
 ): Promise<void> {
   const waitSeconds = readWait(exchange);
   await readEmptyBody(exchange.request, services.bodyLimitBytes);
-  const record = await findRecord(services, exchange, tenant);
+  const record = await findRecord(services, exchange, caller);
   const idempotencyKey = exchange.request.headers["idempotency-key"];
-  const form = await toRetryForm(services.broker, record, idempotencyKey);
+  const form = await toRetryForm(services.broker, caller, { record, idempotencyKey });
   await takeIn(services, exchange, { form, waitSeconds });
 }
 

@@ -11,6 +11,7 @@ import {
 } from "@headrace/contract";
 import { z } from "zod";
 
+import type { Caller } from "./caller.ts";
 import type { Exchange } from "./exchange.ts";
 import { validate } from "./validation.ts";
 
@@ -73,14 +74,14 @@ export function sign<Form extends JobForm>(
  */
 export async function readJobForm(
   broker: IngressBroker,
-  tenant: string,
+  caller: Caller,
   { body, idempotencyKey }: { readonly body: unknown; readonly idempotencyKey: unknown },
 ): Promise<JobForm> {
   const submit = validate(submitSchema, body);
   validate(requestSchemas[submit.endpoint], submit.request, REQUEST_FIELD);
   return {
     spec: {
-      tenant,
+      ...ownerOf(caller),
       endpoint: submit.endpoint,
       priority: submit.priority ?? DEFAULTS.jobPriority,
       on_retry: submit.on_retry ?? "continue",
@@ -103,8 +104,8 @@ export async function readJobForm(
  */
 export async function toRetryForm(
   broker: IngressBroker,
-  record: JobRecord,
-  idempotencyKey: unknown,
+  caller: Caller,
+  { record, idempotencyKey }: { readonly record: JobRecord; readonly idempotencyKey: unknown },
 ): Promise<JobForm> {
   const { id, status } = record;
   if (!isTerminal(status)) {
@@ -118,7 +119,7 @@ export async function toRetryForm(
   }
   const { admit_ms: _timing, ...chosen } = record.spec;
   return {
-    spec: { ...chosen, retry_of: id },
+    spec: { ...chosen, ...ownerOf(caller), retry_of: id },
     model: await findModel(broker, chosen.request, "model"),
     canRestart: chosen.on_retry !== "fail",
     deadlineMs: Math.round(record.deadlineAtMs - record.acceptedAtMs),
@@ -134,19 +135,25 @@ export async function toRetryForm(
  */
 export async function readCallForm(
   broker: IngressBroker,
-  place: { readonly tenant: string; readonly endpoint: Endpoint },
+  caller: Caller,
   {
+    endpoint,
     body,
     headers,
-  }: { readonly body: unknown; readonly headers: Readonly<Record<string, unknown>> },
+  }: {
+    readonly endpoint: Endpoint;
+    readonly body: unknown;
+    readonly headers: Readonly<Record<string, unknown>>;
+  },
 ): Promise<CallForm> {
-  const request = validate(requestSchemas[place.endpoint], body);
-  const isStreamed = place.endpoint !== "/v1/embeddings" && request["stream"] === true;
+  const request = validate(requestSchemas[endpoint], body);
+  const isStreamed = endpoint !== "/v1/embeddings" && request["stream"] === true;
   const deadline = headers[DEADLINE_HEADER];
   const priority = headers[PRIORITY_HEADER];
   const form: JobForm = {
     spec: {
-      ...place,
+      ...ownerOf(caller),
+      endpoint,
       priority:
         priority === undefined
           ? DEFAULTS.synchronousPriority
@@ -167,6 +174,11 @@ export async function readCallForm(
     idempotencyKey: null,
   };
   return { form, isStreamed, includesUsage: wantsUsage(request) };
+}
+
+/** What a job says of whose it is. */
+function ownerOf({ tenant, keyId }: Caller): Pick<Submission["spec"], "tenant" | "key"> {
+  return { tenant, key: keyId };
 }
 
 function readKey(sent: unknown): string | null {

@@ -3,6 +3,7 @@ import { isTerminal, type AttemptView, type ErrorBody, type Timeline } from "@he
 import { latencyOf } from "@headrace/latency";
 
 import { sendJson } from "./answer.ts";
+import type { Caller } from "./caller.ts";
 import type { Exchange } from "./exchange.ts";
 import { findRecord } from "./job-record.ts";
 import { findError, toSeconds } from "./job-view.ts";
@@ -12,9 +13,9 @@ import type { Services } from "./services.ts";
 export async function readTimeline(
   services: Services,
   exchange: Exchange,
-  tenant: string,
+  caller: Caller,
 ): Promise<void> {
-  const record = await findRecord(services, exchange, tenant);
+  const record = await findRecord(services, exchange, caller);
   const { attempts, forgottenCount } = await services.broker.getAttempts(record.id);
   const error = errorOf(record);
   const body: Timeline = {

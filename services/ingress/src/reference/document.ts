@@ -1,3 +1,4 @@
+import { scopeFor } from "../caller.ts";
 import { ENGINE_OPERATIONS } from "./engine-operations.ts";
 import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
@@ -101,7 +102,7 @@ function toObject(operation: Operation): OperationObject {
     summary: operation.summary,
     description: operation.description,
     operationId: operation.id,
-    security: isOpen === true ? [] : [{ apiKey: [] }],
+    security: isOpen === true ? [] : [{ apiKey: [scopeFor(operation.method, operation.path)] }],
     parameters: operation.parameters ?? [],
     ...(body === undefined
       ? {}

@@ -44,6 +44,7 @@ const error = (description: string): Reply => ({ description, schema: "Error" })
 export const REPLIES = {
   invalid: error("A field is wrong: `param` names it. Nothing was enqueued."),
   unauthorized: error("The API key is missing or wrong."),
+  forbidden: error("The API key lacks the scope for this."),
   jobUnknown: error("There is no such job (any more), or it is not yours."),
   modelUnknown: error("No worker ever served this model."),
   tooLarge: error("The body is over the limit."),
@@ -56,5 +57,6 @@ export const REPLIES = {
 /** What every operation that takes a key can answer. */
 export const COMMON: Operation["replies"] = {
   401: REPLIES.unauthorized,
+  403: REPLIES.forbidden,
   503: REPLIES.unavailable,
 };

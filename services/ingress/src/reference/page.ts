@@ -77,12 +77,21 @@ export function renderPage(document: OpenApiDocument): string {
 
 function renderOperation(
   { method, path }: { readonly method: string; readonly path: string },
-  { operationId, summary, description, parameters, requestBody, responses }: OperationObject,
+  {
+    operationId,
+    summary,
+    description,
+    security,
+    parameters,
+    requestBody,
+    responses,
+  }: OperationObject,
 ): Html {
   const body = Object.values(requestBody?.content ?? {}).map(({ schema }) => schema);
   return html`<section id="${operationId}">
     <h3><b class="${method}">${method}</b><code>${path}</code></h3>
     <p><strong>${summary}.</strong> ${description}</p>
+    ${security.flatMap(({ apiKey = [] }) => apiKey).map(renderScope)}
     ${
       parameters.length === 0
         ? []
@@ -109,6 +118,12 @@ function renderOperation(
       )}
     </table>
   </section>`;
+}
+
+function renderScope(scope: string): Html {
+  return html`<p>
+    <small>Scope: <code>${scope}</code></small>
+  </p>`;
 }
 
 function renderContent(content: Readonly<Record<string, { readonly schema: JsonSchema }>>): Html[] {

@@ -1,0 +1,22 @@
+import type { KeyLimits, Scope } from "@headrace/contract";
+
+/** On whose behalf a request is made, and what its key allows. */
+export interface Caller {
+  /** Whose jobs the request may see. */
+  readonly tenant: string;
+  /** Public part of the key: what jobs, usage and the audit log name it by. */
+  readonly keyId: string;
+  readonly scopes: ReadonlySet<Scope>;
+  readonly limits: KeyLimits | null; // null = none
+  /** The tenant's weight in fair shares. */
+  readonly weight: number;
+}
+
+/** Where the operator's own calls are: they concern all tenants. */
+const ADMIN_PATH = /^\/admin\//;
+
+/** Tell what a key must allow for a method on a path, so that no route can forget to ask. */
+export function scopeFor(method: string, path: string): Scope {
+  if (ADMIN_PATH.test(path)) return "admin";
+  return method === "GET" ? "read" : "submit";
+}
