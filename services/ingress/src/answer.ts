@@ -10,12 +10,11 @@ const RETRY_AFTER_FULL_SECONDS = "10";
 /** Headers of an answer beside those that all have. */
 export type Headers = Readonly<Record<string, string>>;
 
-/** Start an answer. Nothing we answer may be cached, or taken for another type than it says. */
+/** Start an answer. */
 export function writeHead(exchange: Exchange, status: number, headers: Headers): void {
   exchange.response.writeHead(status, {
+    ...exchange.commonHeaders,
     "x-request-id": exchange.requestId,
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
     ...headers,
   });
 }

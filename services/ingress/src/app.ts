@@ -3,9 +3,10 @@ import { randomUUID } from "node:crypto";
 import { PlatformError } from "@headrace/contract";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 
-import { sendError, toErrorAnswer, toPlatformError } from "./answer.ts";
+import { sendError, toErrorAnswer, toPlatformError, writeHead, type Headers } from "./answer.ts";
 import type { Authentication } from "./authentication.ts";
 import { scopeFor, type Caller } from "./caller.ts";
+import type { CommonHeaders } from "./common-headers.ts";
 import type { Events } from "./events.ts";
 import type { Exchange, Method, Route } from "./exchange.ts";
 
@@ -18,6 +19,7 @@ const NO_ROUTE = "none";
 export interface Gate {
   readonly authentication: Authentication;
   readonly events: Events;
+  readonly commonHeaders: CommonHeaders;
 }
 
 /**
@@ -35,37 +37,45 @@ export function createApp(routes: readonly Route[], gate: Gate): Express {
   for (const route of routes) {
     const pattern = route.pattern ?? route.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.all(pattern, (request, response) =>
-      serve(openExchange(request, response, route.path), gate, (exchange) =>
+      serve({ request, response, route: route.path }, gate, (exchange) =>
         dispatch(exchange, route, gate),
       ),
     );
   }
-  app.use((request, response) =>
-    serve(openExchange(request, response, NO_ROUTE), gate, refusePath),
-  );
+  app.use((request, response) => serve({ request, response, route: NO_ROUTE }, gate, refusePath));
   // Express tells an error handler by its four parameters. Only a path that cannot be decoded
   // comes here: handlers' own failures are answered by `serve`.
   app.use((_error: unknown, request: Request, response: Response, _next: NextFunction) =>
-    serve(openExchange(request, response, NO_ROUTE), gate, refusePath),
+    serve({ request, response, route: NO_ROUTE }, gate, refusePath),
   );
   return app;
 }
 
-function openExchange(request: Request, response: Response, route: string): Exchange {
-  const sent = request.headers["x-request-id"];
+type Call = Pick<Exchange, "request" | "response" | "route">;
+
+function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
+  const sent = call.request.headers["x-request-id"];
   const requestId =
     typeof sent === "string" && SANE_REQUEST_ID.test(sent) ? sent : `req_${randomUUID()}`;
-  return { request, response, route, requestId, arrivedAtMs: performance.now() };
+  return {
+    ...call,
+    requestId,
+    commonHeaders: commonHeaders.of(call.request),
+    arrivedAtMs: performance.now(),
+  };
 }
 
 async function serve(
-  exchange: Exchange,
-  { events }: Gate,
+  call: Call,
+  { events, commonHeaders }: Gate,
   handler: (exchange: Exchange) => Promise<void> | void,
 ): Promise<void> {
+  const exchange = openExchange(call, commonHeaders);
   events.requestArrived();
   try {
-    await handler(exchange);
+    const preflight = commonHeaders.findPreflight(exchange.request);
+    if (preflight === null) await handler(exchange);
+    else sendNothing(exchange, preflight);
   } catch (failure) {
     const error = toPlatformError(failure);
     events.errorAnswered(exchange, error);
@@ -74,6 +84,11 @@ async function serve(
   } finally {
     events.requestAnswered(exchange);
   }
+}
+
+function sendNothing(exchange: Exchange, headers: Headers): void {
+  writeHead(exchange, 204, headers);
+  exchange.response.end();
 }
 
 async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<void> {

@@ -17,6 +17,23 @@ const peersVariable = z
   .transform((urls) => urls.filter((url) => url !== ""))
   .pipe(z.array(z.url({ protocol: /^https?$/, error: "expected http(s) URLs, comma-separated" })));
 
+/** Origins as browsers send them: scheme, host, and the port where it is not the scheme's own. */
+const originsVariable = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").map((origin) => origin.trim()))
+  .transform((origins) => origins.filter((origin) => origin !== ""))
+  .pipe(
+    z.array(
+      z
+        .string()
+        .refine(
+          isOrigin,
+          "expected exact origins such as https://app.example.com, comma-separated, without path or *",
+        ),
+    ),
+  );
+
 /** The ingress' environment: one field per variable. */
 export const environmentSchema = z.object({
   /** The one API key callers must present. */
@@ -41,5 +58,13 @@ export const environmentSchema = z.object({
    * and its own as one `/metrics` page, to loopback callers only.
    */
   INGRESS_METRICS_PEERS: peersVariable,
+  /** Origins whose pages may call the API from a browser, comma-separated; none unless listed. */
+  INGRESS_CORS_ORIGINS: originsVariable,
+  /** "true" where callers come over TLS that a proxy ends: browsers are told to keep to it. */
+  INGRESS_BEHIND_TLS: z.enum(["true", "false"]).default("false"),
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
 });
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:[^*]+$/.test(text) && new URL(text).origin === text;
+}

@@ -1,5 +1,6 @@
 import type { Request, Response } from "express";
 
+import type { Headers } from "./answer.ts";
 import type { Caller } from "./caller.ts";
 
 /** One request and its answer, as handlers get them. */
@@ -10,6 +11,8 @@ export interface Exchange {
   readonly route: string;
   /** The caller's own id for the request where it sent a sane one. */
   readonly requestId: string;
+  /** Headers that its answer has, whatever it says. */
+  readonly commonHeaders: Headers;
   /** When the request's head had come, on the process' monotonic clock. */
   readonly arrivedAtMs: number;
 }
@@ -44,7 +47,9 @@ interface OpenRoute extends Place {
 
 export type Route = KeyedRoute | OpenRoute;
 
-export type Method = "GET" | "POST" | "DELETE";
+/** The methods that routes may answer; HEAD is made of GET. */
+export const METHODS = ["GET", "POST", "DELETE"] as const;
+export type Method = (typeof METHODS)[number];
 
 /**
  * Be told once the connection is done with the answer: at once where it is already, since a caller

@@ -4,6 +4,8 @@ import type { Duplex } from "node:stream";
 
 import { ConfigurationError } from "@headrace/runtime";
 
+import type { Headers } from "./answer.ts";
+
 /** Longer than the 60 s after which AWS' load balancers drop an idle connection: they close first. */
 const KEEP_ALIVE_MS = 75_000;
 /** A head that takes longer is an attack or a dead line. */
@@ -12,10 +14,16 @@ const HEADERS_MS = 20_000;
 const REQUEST_MS = 120_000;
 const MAX_HEAD_BYTES = 16_384;
 
+interface ServerOptions {
+  readonly onRequest: RequestListener;
+  /** Of the answers to what is no request. */
+  readonly headers: Headers;
+}
+
 /** Listen for requests. @throws ConfigurationError when the port cannot be had */
 export async function listen(
   { host, port }: { readonly host: string; readonly port: number },
-  onRequest: RequestListener,
+  { onRequest, headers }: ServerOptions,
 ): Promise<Server> {
   const server = createServer(
     {
@@ -27,7 +35,7 @@ export async function listen(
     },
     onRequest,
   );
-  server.on("clientError", refuseUnreadable);
+  server.on("clientError", (error, socket) => refuseUnreadable(error, socket, headers));
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
   server.listen(port, host, resolve);
@@ -65,7 +73,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
 };
 
 /** Answer what is not HTTP, in the shape of all our errors: there is no request to hand on. */
-function refuseUnreadable(error: Error, socket: Duplex): void {
+function refuseUnreadable(error: Error, socket: Duplex, headers: Headers): void {
   if (!socket.writable) {
     socket.destroy();
     return;
@@ -76,8 +84,13 @@ function refuseUnreadable(error: Error, socket: Duplex): void {
   const body = JSON.stringify({
     error: { message, type: "invalid_request_error", param: null, code: "request_invalid" },
   });
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json\r\n` +
-      `x-request-id: req_${randomUUID()}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  const all: Headers = {
+    ...headers,
+    "content-type": "application/json",
+    "x-request-id": `req_${randomUUID()}`,
+    "content-length": String(Buffer.byteLength(body)),
+    connection: "close",
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
 }

@@ -6,6 +6,7 @@ import { createReport, Metrics, OperationsServer, portOf, type Log } from "@head
 
 import { createApp } from "./app.ts";
 import { Authentication } from "./authentication.ts";
+import { CommonHeaders } from "./common-headers.ts";
 import { diagnose } from "./diagnosis/diagnose.ts";
 import { Events } from "./events.ts";
 import type { Route } from "./exchange.ts";
@@ -36,6 +37,9 @@ export interface IngressConfig {
   readonly maxStreams: number;
   /** URLs of other processes' metrics, to be served with ours to local callers. */
   readonly metricsPeers: readonly string[];
+  /** Origins whose pages may call from a browser. */
+  readonly corsOrigins: readonly string[];
+  readonly isBehindTls: boolean;
   readonly log: Log;
   readonly patience?: Partial<Patience>;
 }
@@ -162,8 +166,14 @@ function openOperations(config: IngressConfig, services: Services): Promise<Oper
 }
 
 function openServer(config: IngressConfig, services: Services): Promise<Server> {
-  const gate = { authentication: new Authentication(config.apiKey), events: services.events };
-  return listen(config, createApp(allRoutes(services, config), gate));
+  const commonHeaders = new CommonHeaders(config);
+  const gate = {
+    authentication: new Authentication(config.apiKey),
+    events: services.events,
+    commonHeaders,
+  };
+  const onRequest = createApp(allRoutes(services, config), gate);
+  return listen(config, { onRequest, headers: commonHeaders.plain });
 }
 
 /** Every route, the busiest first: Express tries them in turn. */

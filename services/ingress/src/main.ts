@@ -17,6 +17,8 @@ await runService(createLog(NAME, "info"), async (signal) => {
     bodyLimitBytes: environment.INGRESS_BODY_LIMIT_BYTES,
     maxStreams: environment.INGRESS_MAX_STREAMS,
     metricsPeers: environment.INGRESS_METRICS_PEERS,
+    corsOrigins: environment.INGRESS_CORS_ORIGINS,
+    isBehindTls: environment.INGRESS_BEHIND_TLS === "true",
     log: createLog(NAME, environment.LOG_LEVEL),
   });
   await whenAborted(signal);

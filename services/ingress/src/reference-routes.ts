@@ -1,10 +1,7 @@
 import { sendText } from "./answer.ts";
 import type { Route } from "./exchange.ts";
 import type { OpenApiDocument } from "./reference/document.ts";
-import { renderPage } from "./reference/page.ts";
-
-/** The page has a style of its own, and no business with anything else. */
-const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+import { PAGE_POLICY, renderPage } from "./reference/page.ts";
 
 /** The API's own description, for programs and for people. */
 export function referenceRoutes(document: OpenApiDocument): Route[] {

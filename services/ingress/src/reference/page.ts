@@ -1,8 +1,10 @@
+import { hash } from "node:crypto";
+
 import type { OpenApiDocument, OperationObject } from "./document.ts";
 import { Html, html } from "./html.ts";
 import type { JsonSchema, Parameter } from "./operation.ts";
 
-const STYLE = new Html(`
+const STYLE = `
 :root { color-scheme: light dark; --line: light-dark(#d8dee4, #30363d); --soft: light-dark(#f6f8fa, #161b22);
   --dim: light-dark(#57606a, #8b949e); --get: #1a7f6b; --post: #2563c9; --delete: #b3372f; }
 * { box-sizing: border-box; }
@@ -22,7 +24,12 @@ b { font: 700 .75rem ui-monospace, monospace; color: #fff; border-radius: 4px; p
 .GET { background: var(--get); } .POST { background: var(--post); } .DELETE { background: var(--delete); }
 small { color: var(--dim); }
 @media (max-width: 60rem) { body { display: block; } nav { position: static; height: auto; border: 0; } main { padding: 1rem; } }
-`);
+`;
+
+const STYLE_ELEMENT = new Html(`<style>${STYLE}</style>`);
+
+/** What a browser may do with the page: apply the one style it carries, and follow its links. */
+export const PAGE_POLICY = `default-src 'none'; style-src 'sha256-${hash("sha256", STYLE, "base64")}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
 /** Write the API's description as a page for people. It has no script, and loads nothing. */
 export function renderPage(document: OpenApiDocument): string {
@@ -42,9 +49,7 @@ export function renderPage(document: OpenApiDocument): string {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${info.title} API</title>
-        <style>
-          ${STYLE}
-        </style>
+        ${STYLE_ELEMENT}
       </head>
       <body>
         <nav>

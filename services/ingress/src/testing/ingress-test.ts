@@ -19,6 +19,8 @@ export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
     bodyLimitBytes: 600_000,
     maxStreams: 100,
     metricsPeers: [],
+    corsOrigins: [],
+    isBehindTls: false,
     log: logs,
     patience: { heartbeatMs: 200, drainMs: 400, graceMs: 400 },
   };
