@@ -27,6 +27,8 @@ export const outcomeSchema = z.object({
   timings: timingsSchema.optional(),
   /** The engine's own name for the response, for its logs. */
   engine_id: z.string().optional(),
+  /** Why the engine ended the first choice: `stop`, `length`, `tool_calls`. */
+  finish_reason: z.string().optional(),
 });
 export type Outcome = z.infer<typeof outcomeSchema>;
 

@@ -43,7 +43,7 @@ export const deadlineSecondsSchema = z.number().min(1).max(WEEK_SECONDS);
 export const retentionSecondsSchema = z.number().min(0).max(MONTH_SECONDS);
 
 /** OpenAI's bounds on metadata: 16 pairs, keys to 64 characters, values to 512. */
-const metadataSchema = z
+export const metadataSchema = z
   .record(z.string().min(1).max(64), z.string().max(512))
   .refine((pairs) => Object.keys(pairs).length <= 16, "expected at most 16 pairs");
 

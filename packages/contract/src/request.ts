@@ -8,7 +8,7 @@ export type Endpoint = z.infer<typeof endpointSchema>;
  * Bounds on what one request may ask of a GPU. Unbounded `n` and friends are how one caller took
  * whole vLLM servers down (CVE-2026-34756 and relatives).
  */
-const BOUNDS = {
+export const REQUEST_BOUNDS = {
   modelLength: 256,
   messages: 8_192,
   choices: 16,
@@ -25,26 +25,26 @@ const BOUNDS = {
 const count = (max: number) => z.int().min(1).max(max).nullish();
 const stop = z
   .union([
-    z.string().max(BOUNDS.stopLength),
-    z.array(z.string().max(BOUNDS.stopLength)).max(BOUNDS.stops),
+    z.string().max(REQUEST_BOUNDS.stopLength),
+    z.array(z.string().max(REQUEST_BOUNDS.stopLength)).max(REQUEST_BOUNDS.stops),
   ])
   .nullish();
 const tokenIds = z.array(z.int().min(0)).min(1);
-const model = z.string().min(1).max(BOUNDS.modelLength);
+const model = z.string().min(1).max(REQUEST_BOUNDS.modelLength);
 
 /** What both generation endpoints share. Fields not named here reach the engine as sent. */
 const sampling = {
   model,
-  n: count(BOUNDS.choices),
-  best_of: count(BOUNDS.choices),
-  max_tokens: count(BOUNDS.tokens),
-  min_tokens: z.int().min(0).max(BOUNDS.tokens).nullish(),
+  n: count(REQUEST_BOUNDS.choices),
+  best_of: count(REQUEST_BOUNDS.choices),
+  max_tokens: count(REQUEST_BOUNDS.tokens),
+  min_tokens: z.int().min(0).max(REQUEST_BOUNDS.tokens).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   seed: z.int().nullish(),
-  prompt_logprobs: z.int().min(0).max(BOUNDS.promptLogprobs).nullish(),
+  prompt_logprobs: z.int().min(0).max(REQUEST_BOUNDS.promptLogprobs).nullish(),
   stop,
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
@@ -57,30 +57,30 @@ const message = z.looseObject({
 
 export const chatRequestSchema = z.looseObject({
   ...sampling,
-  messages: z.array(message).min(1).max(BOUNDS.messages),
-  max_completion_tokens: count(BOUNDS.tokens),
+  messages: z.array(message).min(1).max(REQUEST_BOUNDS.messages),
+  max_completion_tokens: count(REQUEST_BOUNDS.tokens),
   logprobs: z.boolean().nullish(),
-  top_logprobs: z.int().min(0).max(BOUNDS.topLogprobs).nullish(),
+  top_logprobs: z.int().min(0).max(REQUEST_BOUNDS.topLogprobs).nullish(),
 });
 
 export const completionRequestSchema = z.looseObject({
   ...sampling,
   prompt: z.union([
     z.string().min(1),
-    z.array(z.string()).min(1).max(BOUNDS.prompts),
+    z.array(z.string()).min(1).max(REQUEST_BOUNDS.prompts),
     tokenIds,
-    z.array(tokenIds).min(1).max(BOUNDS.prompts),
+    z.array(tokenIds).min(1).max(REQUEST_BOUNDS.prompts),
   ]),
-  logprobs: z.int().min(0).max(BOUNDS.completionLogprobs).nullish(),
+  logprobs: z.int().min(0).max(REQUEST_BOUNDS.completionLogprobs).nullish(),
 });
 
 export const embeddingRequestSchema = z.looseObject({
   model,
   input: z.union([
     z.string().min(1),
-    z.array(z.string()).min(1).max(BOUNDS.embeddingInputs),
+    z.array(z.string()).min(1).max(REQUEST_BOUNDS.embeddingInputs),
     tokenIds,
-    z.array(tokenIds).min(1).max(BOUNDS.embeddingInputs),
+    z.array(tokenIds).min(1).max(REQUEST_BOUNDS.embeddingInputs),
   ]),
   encoding_format: z.enum(["float", "base64"]).nullish(),
   dimensions: z.int().min(1).max(65_536).nullish(),

@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { onRetrySchema, prioritySchema } from "./job.ts";
 import { endpointSchema, engineRequestSchema } from "./request.ts";
+import { responseSpecSchema } from "./response.ts";
 
 /** What never changes about a job: written by the ingress at accept, read by the worker at claim. */
 export const jobSpecSchema = z.object({
@@ -17,5 +18,7 @@ export const jobSpecSchema = z.object({
   request: engineRequestSchema,
   /** The ended job that this one runs again. */
   retry_of: z.string().optional(),
+  /** Present when the job was made by `POST /v1/responses`; its endpoint is that of chats. */
+  response: responseSpecSchema.optional(),
 });
 export type JobSpec = z.infer<typeof jobSpecSchema>;

@@ -31,6 +31,8 @@ export class AttemptRun implements Source {
   readonly #controller = new AbortController();
   readonly #claimedAt = performance.now();
   #hasOutput = false;
+  /** Why the first choice ended. */
+  #finishReason: string | null = null;
 
   constructor(attempt: Attempt, tools: AttemptTools) {
     this.attempt = attempt;
@@ -79,7 +81,10 @@ export class AttemptRun implements Source {
     this.#tools.broker.open(this);
     const { endpoint, request } = this.attempt.spec;
     if (!isGeneration(endpoint)) return this.#embed(endpoint, request);
-    return this.attempt.from > 0 ? this.#goOn() : this.#stream(endpoint, request);
+    const outcome = await (this.attempt.from > 0 ? this.#goOn() : this.#stream(endpoint, request));
+    return this.#finishReason === null
+      ? outcome
+      : { ...outcome, finish_reason: this.#finishReason };
   }
 
   async #stream(
@@ -104,6 +109,7 @@ export class AttemptRun implements Source {
     const { spec } = this.attempt;
     const seam = await this.#findSeam();
     const continuation = new Continuation(spec, seam, this.#modelLength());
+    this.#finishReason = seam.finishReason;
     this.#output.keepIds({ position: seam.ids.length });
     this.#takeChoices(continuation.begin(), []);
     if (continuation.request === null) return { usage: continuation.usage(null) };
@@ -192,6 +198,7 @@ export class AttemptRun implements Source {
 
   #takeChoices(choices: readonly ChoiceDelta[], ids: readonly number[]): void {
     this.#output.add(choices, ids);
+    this.#finishReason ??= choices.find(({ index }) => index === 0)?.finish_reason || null;
     if (this.#hasOutput) return this.#tools.broker.notify(this, false);
     if (!carriesOutput(choices)) return;
     this.#hasOutput = true;

@@ -19,7 +19,7 @@ const seam: Seam = {
   ids: [1, 2, 3],
   text: "Hello",
   shownLength: 3,
-  isEnded: false,
+  finishReason: null,
 };
 const asking = (spec: JobSpec, fields: object, length: number | null = 100): unknown =>
   new Continuation({ ...spec, request: { ...spec.request, ...fields } }, seam, length).request;
@@ -97,7 +97,7 @@ describe("what readers are told", () => {
   });
 
   test("is nothing more when they have been told the end", () => {
-    const goingOn = new Continuation(chat, { ...seam, shownLength: 5, isEnded: true }, null);
+    const goingOn = new Continuation(chat, { ...seam, shownLength: 5, finishReason: "stop" }, null);
 
     expect(goingOn.request).toBeNull();
     expect(goingOn.begin()).toEqual([]);

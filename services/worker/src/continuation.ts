@@ -42,12 +42,13 @@ export class Continuation {
       },
       { text: seam.text, tokens, shownLength: seam.shownLength },
     );
-    const left = seam.isEnded
-      ? 0
-      : tokensLeft(this.#isChat ? chatLimit(limits) : completionLimit(limits), {
-          made: tokens,
-          room: modelLength === null ? null : modelLength - seam.promptIds.length - tokens,
-        });
+    const left =
+      seam.finishReason !== null
+        ? 0
+        : tokensLeft(this.#isChat ? chatLimit(limits) : completionLimit(limits), {
+            made: tokens,
+            room: modelLength === null ? null : modelLength - seam.promptIds.length - tokens,
+          });
     this.request =
       left <= 0
         ? null
@@ -67,7 +68,7 @@ export class Continuation {
 
   /** Say what readers lack of the text before the seam, with the end when nothing is left. */
   begin(): ChoiceDelta[] {
-    if (this.#seam.isEnded) return [];
+    if (this.#seam.finishReason !== null) return [];
     const isLast = this.request === null;
     const text = this.#scanner.begin(isLast);
     if (text === "" && !isLast) return [];

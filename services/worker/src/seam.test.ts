@@ -29,7 +29,7 @@ describe("findSeam", () => {
       ids: bytes("Hello you"),
       text: "Hello you",
       shownLength: 5,
-      isEnded: false,
+      finishReason: null,
     });
   });
 
@@ -67,7 +67,7 @@ describe("findSeam", () => {
     expect(await findSeam(written(bytes("Hi"), says("Hi"), END), unneeded, request)).toMatchObject({
       ids: bytes("Hi"),
       text: "Hi",
-      isEnded: true,
+      finishReason: "stop",
     });
   });
 

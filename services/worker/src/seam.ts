@@ -13,8 +13,8 @@ export interface Seam {
   readonly text: string;
   /** How much of the text readers have. */
   readonly shownLength: number;
-  /** Whether the output was whole: all that is left is to end the job. */
-  readonly isEnded: boolean;
+  /** Why the output ended, where it was whole: all that is left is to end the job. */
+  readonly finishReason: string | null;
 }
 
 /** What was written cannot be gone on from exactly: the job starts over, or fails. */
@@ -45,9 +45,9 @@ export async function findSeam(
   request: JobSpec["request"],
 ): Promise<Seam> {
   const { promptIds } = written;
-  const { shown, isEnded, hasReasoning } = readShown(written.deltas);
-  if (isEnded) {
-    return { promptIds, ids: written.ids, text: shown, shownLength: shown.length, isEnded };
+  const { shown, finishReason, hasReasoning } = readShown(written.deltas);
+  if (finishReason !== null) {
+    return { promptIds, ids: written.ids, text: shown, shownLength: shown.length, finishReason };
   }
   if (shown === "") {
     // What stands before any text may be what a parser takes out of it: `<think>`, a header. Only the
@@ -65,16 +65,16 @@ export async function findSeam(
   if (hasReasoning) {
     // What the engine's parser left out stands before it, and nothing is held back behind it.
     if (!text.endsWith(shown)) throw new CannotContinue("it was still reasoning");
-    return { promptIds, ids, text: shown, shownLength: shown.length, isEnded };
+    return { promptIds, ids, text: shown, shownLength: shown.length, finishReason };
   }
   if (!text.startsWith(shown)) throw new CannotContinue("the ids do not spell what was shown");
-  return { promptIds, ids, text, shownLength: shown.length, isEnded };
+  return { promptIds, ids, text, shownLength: shown.length, finishReason };
 }
 
 /** What readers have. */
 interface Shown {
   readonly shown: string;
-  readonly isEnded: boolean;
+  readonly finishReason: string | null;
   readonly hasReasoning: boolean;
 }
 
@@ -85,18 +85,18 @@ const PLAIN: ReadonlySet<string> = new Set(["role", "content", ...REASONING]);
 
 function readShown(deltas: readonly string[]): Shown {
   let shown = "";
-  let isEnded = false;
+  let finishReason: string | null = null;
   let hasReasoning = false;
   for (const data of deltas) {
     for (const choice of deltasSchema.parse(JSON.parse(data))) {
       const delta = choice.delta ?? {};
       if (choice.index !== 0 || !isPlain(delta)) throw new CannotContinue("it said more than text");
       shown += textOf(choice);
-      isEnded ||= Boolean(choice.finish_reason);
+      finishReason ??= choice.finish_reason || null;
       hasReasoning ||= REASONING.some((name) => isSaid(delta[name]));
     }
   }
-  return { shown, isEnded, hasReasoning };
+  return { shown, finishReason, hasReasoning };
 }
 
 function textOf({ text, delta }: ChoiceDelta): string {
