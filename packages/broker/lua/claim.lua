@@ -88,7 +88,7 @@ if job.attempt_end then end_attempt(job.entry, epoch, now, job.attempt_end, '') 
 -- An attempt that Redis has forgotten had an epoch, which readers have seen and its worker writes
 -- under: no other may have the same.
 local run = redis_run()
-if field[18] ~= run then
+if run ~= '' and field[18] ~= run then
   epoch = epoch + FORGOTTEN_ATTEMPTS
   redis.call('HINCRBY', job.entry, 'skipped', FORGOTTEN_ATTEMPTS)
 end

@@ -17,6 +17,8 @@ const CLAIM_MARK = 0.85;
 
 /** How often Redis is asked. */
 const READ_MS = 1_000;
+/** As many digits of a run's id as the scripts keep. */
+const RUN_LENGTH = 8;
 /** What a job takes beside its request, bytes: ledger, lists and queue, rounded up. */
 const JOB_OVERHEAD_BYTES = 2_500;
 /** An allocator's size classes waste up to a quarter of what is asked for. */
@@ -36,6 +38,8 @@ export class RedisWatch {
   /** 0 = Redis has no limit. */
   #limitBytes = 0;
   #unfitness: PlatformError | null = null;
+  #run = "";
+  readonly #forgetRun = (): void => void (this.#run = "");
 
   /**
    * Read at once, each second, and whenever the connection comes back, until closed.
@@ -47,8 +51,14 @@ export class RedisWatch {
     this.#redis = redis;
     this.#report = report;
     this.#timer = setInterval(this.#read, READ_MS);
+    redis.on("close", this.#forgetRun);
     redis.on("ready", this.#read);
     if (redis.status === "ready") this.#read();
+  }
+
+  /** Which run of which Redis answers, as its scripts spell it; "" until it has said so. */
+  get run(): string {
+    return this.#run;
   }
 
   /** Memory in use over `maxmemory`; 0 while there is no limit, or nothing is known yet. */
@@ -89,13 +99,15 @@ export class RedisWatch {
 
   close(): void {
     clearInterval(this.#timer);
+    this.#redis.off("close", this.#forgetRun);
     this.#redis.off("ready", this.#read);
   }
 
   async #readNow(): Promise<void> {
     if (this.#redis.status !== "ready") return;
     try {
-      const info = await readInfo(this.#redis, "memory", "replication");
+      const info = await readInfo(this.#redis, "server", "memory", "replication");
+      this.#run = (info.get("run_id") ?? "").slice(0, RUN_LENGTH);
       this.#usedBytes = Number(info.get("used_memory") ?? 0);
       this.#limitBytes = Number(info.get("maxmemory") ?? 0);
       if (this.#durability === null) return;

@@ -46,8 +46,30 @@ export function connectSubscriber(url: string, report: Report): Redis {
   return connect(url, report, { maxRetriesPerRequest: null });
 }
 
+/**
+ * Sends what is asked for in one turn of the event loop with one system call, in the same order: of
+ * an ingress that takes jobs in, every third microsecond went into writing each command by itself.
+ */
+class GatheringRedis extends Redis {
+  #corked: Redis["stream"] | null = null;
+
+  override sendCommand(...sent: Parameters<Redis["sendCommand"]>): unknown {
+    if (this.stream !== this.#corked && this.status === "ready") this.#cork(this.stream);
+    return super.sendCommand(...sent);
+  }
+
+  #cork(stream: Redis["stream"]): void {
+    this.#corked = stream;
+    stream.cork();
+    setImmediate(() => {
+      this.#corked = null;
+      stream.uncork();
+    });
+  }
+}
+
 function connect(url: string, report: Report, options: RedisOptions): Redis {
-  const redis = new Redis(url, { ...common, ...options, replyMapping: "legacy" });
+  const redis = new GatheringRedis(url, { ...common, ...options, replyMapping: "legacy" });
   redis.on("error", report);
   return redis;
 }

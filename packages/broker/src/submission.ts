@@ -244,6 +244,7 @@ export class SubmissionDesk {
         attachedTo ?? "",
         attachedTo === null ? "" : "1",
         submission.canRestart ? "" : "1",
+        this.#watch.run,
       ],
     );
   }
