@@ -20,6 +20,7 @@
 -- ARGV[9]  fragile    '1' when a job that has shown output must not start over
 -- ARGV[10] run        which run of Redis the caller knows this to be, '' for not known: should it be
 --                     another by now, the first attempt passes over some epochs, and that is all
+-- ARGV[11] owner      JSON  whose it is: all that is needed of the spec once the job has ended
 --
 -- Returns {state, priority, accepted at, deadline, ahead, starts, span, workers, idle}: of the job as
 -- it now stands, with its instants as text, ms; jobs that go first, jobs started lately and within
@@ -36,7 +37,7 @@ if not known[1] then
   local deadline_at = string.format('%.0f', now + ARGV[3])
   redis.call('HSET', entry, 'state', 'queued', 'accepted_at', now, 'priority', priority,
     'retention_ms', ARGV[4], 'deadline_at', deadline_at,
-    'version', ARGV[6], 'spec', ARGV[2], 'run', ARGV[10])
+    'version', ARGV[6], 'spec', ARGV[2], 'run', ARGV[10], 'owner', ARGV[11])
   if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
   if ARGV[8] == '1' then
     redis.call('HSET', entry, 'attached', ARGV[7])

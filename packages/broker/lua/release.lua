@@ -10,6 +10,7 @@
 --                  cannot_continue
 -- ARGV[5]  burn    '1' when the attempt counts, '' when the job is none the worse for it
 -- ARGV[6]  code    of the failure that made it count, else ''
+-- ARGV[7]  gpu     ms of the GPU's time that the attempt has cost; '0' when it is not known
 --
 -- Returns 1 when released, -1 fenced, -3 gone. A resent call finds the job queued: 1.
 -- @include clock
@@ -26,6 +27,7 @@ if field[1] ~= 'in_progress' or field[7] ~= token then return -1 end
 redis.call('HSET', entry, 'state', 'queued', 'retry_reason', ARGV[4])
 redis.call('HDEL', entry, 'token')
 end_attempt(entry, epoch, now_ms(), ARGV[4], ARGV[6])
+if ARGV[7] ~= '0' then redis.call('HINCRBYFLOAT', entry, 'gpu_ms', ARGV[7]) end
 if ARGV[5] == '1' then return 1 end
 
 attempts = attempts - 1

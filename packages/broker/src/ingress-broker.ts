@@ -25,15 +25,19 @@ import { ModelRegistry, type KnownModel } from "./model-registry.ts";
 import { connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
 import { ReplicaConfirmation } from "./replica-confirmation.ts";
 import { readStanding, type Standing } from "./standing.ts";
+import { Settler } from "./settler.ts";
 import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
+import { readUsage, UsageBook, type UsageRow } from "./usage-book.ts";
 import { UnwantedJobs } from "./unwanted-jobs.ts";
 
 export interface IngressBrokerOptions {
   readonly redisUrl: string;
   /** What a submit's answer is worth. */
   readonly durability: Durability;
+  /** What an hour of one GPU costs, in the operator's unit of money; 0 where nobody says. */
+  readonly gpuHourPrice?: number;
   /** Receives failures that no call can report, such as a lost connection. */
   readonly report: Report;
 }
@@ -57,9 +61,10 @@ export class IngressBroker {
   readonly #inbox: Inbox;
   readonly #watch: RedisWatch;
   readonly #sweep: Sweep;
+  readonly #settler: Settler;
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
-  constructor({ redisUrl, durability, report }: IngressBrokerOptions) {
+  constructor({ redisUrl, durability, report, gpuHourPrice = 0 }: IngressBrokerOptions) {
     this.#durability = durability;
     this.#report = report;
     this.#redis = connectProducer(redisUrl, report);
@@ -82,6 +87,9 @@ export class IngressBroker {
     });
     this.#inbox = new Inbox(this.#redis, this.#subscriber, this.#ingress);
     this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
+    const takers = [new UsageBook(this.#redis, gpuHourPrice)];
+    const settling = { redis: this.#redis, models: this.#models, takers, report };
+    this.#settler = new Settler(settling, this.#ingress);
   }
 
   /** Readers now attached, of all jobs. */
@@ -123,9 +131,23 @@ export class IngressBroker {
     if (this.#durability === "replicated") await guard(assertReplicated(this.#redis));
   }
 
-  /** Sweep every 5 s, unless another ingress does. */
+  /** Sweep every 5 s, and settle what ends, unless another ingress does. */
   startSweep(onPass: (counts: SweepCounts) => void): void {
     this.#sweep.start(onPass);
+    this.#settler.start();
+  }
+
+  /** Settle what has ended now. @returns how many jobs */
+  async settleNow(): Promise<number> {
+    return guard(this.#settler.run());
+  }
+
+  /** What a tenant's keys have used, from day to day (`2026-11-25`, UTC), both included. */
+  async readUsage(
+    tenant: string,
+    range: { readonly from: string; readonly to: string },
+  ): Promise<UsageRow[]> {
+    return guard(readUsage(this.#redis, tenant, range));
   }
 
   /** Make one pass of the sweep now. @returns what it mended */
@@ -266,6 +288,7 @@ export class IngressBroker {
   }
 
   async close(): Promise<void> {
+    await this.#settler.stop();
     await this.#sweep.stop();
     this.#unwanted.close();
     this.#watch.close();

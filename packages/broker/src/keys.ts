@@ -23,11 +23,15 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
  * | `hr:{<code>}:mark` | model | string | ingress, `replicated` level | one | 60 s | next submit |
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
+ * | `hr:{<code>}:outbox` | model | stream | end | jobs ended and not yet settled | for ever | settler |
  * | `hr:{<code>}:inbox:<process>` | model | sharded channel | append, cancel | no storage | - | reader polls the log |
  * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's, or as the version | sweep, stalled check |
  * | `hr:{t:<tenant>}:jobs` | tenant | zset | reserve | jobs not yet forgotten | for ever | sweep |
  * | `hr:{t:<tenant>}:reserved` | tenant | zset | reserve, submit | keyed submits under way | for ever | sweep |
  * | `hr:{t:<tenant>}:once:<digest>` | tenant | string | reserve | one per Idempotency-Key | 24 h or more | its time to live |
+ * | `hr:{t:<tenant>}:settled` | tenant | hash | settle | one field per model | for ever | next settle |
+ * | `hr:{t:<tenant>}:usage:<day>` | tenant | hash | settle | five fields per key and model | 400 days | its time to live |
+ * | `hr:{t:<tenant>}:month:<month>` | tenant | hash | settle | two fields per key | 400 days | its time to live |
  */
 export const keys = {
   modelsByName: "hr:{models}:by-name",
@@ -49,6 +53,7 @@ export const keys = {
   lease: (code: ModelCode, ingress: string): string => `hr:{${code}}:lease:${ingress}`,
   mark: (code: ModelCode): string => `hr:{${code}}:mark`,
   sweep: (code: ModelCode): string => `hr:{${code}}:sweep`,
+  outbox: (code: ModelCode): string => `hr:{${code}}:outbox`,
   inbox: (code: ModelCode, process: string): string => `hr:{${code}}:inbox:${process}`,
 
   /** BullMQ's `prefix` option: it appends `:<queue>:<key>`. */
@@ -61,6 +66,10 @@ export const keys = {
   lock: (code: ModelCode, version: string, job: JobId): string =>
     `hr:{${code}}:q:${version}:${job}:lock`,
 
+  tenantSlot: (tenant: string): string => `hr:{t:${tenant}}`,
+  settled: (tenant: string): string => `hr:{t:${tenant}}:settled`,
+  /** @param day UTC, as `2026-11-25` */
+  usage: (tenant: string, day: string): string => `hr:{t:${tenant}}:usage:${day}`,
   jobs: (tenant: string): string => `hr:{t:${tenant}}:jobs`,
   reserved: (tenant: string): string => `hr:{t:${tenant}}:reserved`,
   /** The caller's key may hold anything: only its digest becomes part of a Redis key. */

@@ -11,6 +11,7 @@ import {
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { toOwner } from "./job-owner.ts";
 import { QUEUE_PRIORITIES, type JobQueues } from "./job-queue.ts";
 import { endingKeys, keys } from "./keys.ts";
 import type { RedisWatch } from "./redis-watch.ts";
@@ -245,6 +246,7 @@ export class SubmissionDesk {
         attachedTo === null ? "" : "1",
         submission.canRestart ? "" : "1",
         this.#watch.run,
+        JSON.stringify(toOwner(spec)),
       ],
     );
   }

@@ -9,6 +9,7 @@ import { endingKeys, keys } from "./keys.ts";
 import type { ModelRegistry } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
+import { takeSlot } from "./slot-lease.ts";
 
 const lease = script("lease", z.literal([0, 1]));
 const expire = script("expire", z.literal([0, 1]));
@@ -19,8 +20,6 @@ const forgetVersion = script("forget-version", z.literal([0, 1]));
 
 /** How often a process tries to sweep; whichever comes first does it for all. */
 const INTERVAL_MS = 5_000;
-/** Longer than a pass may take, short enough that a dead sweeper is soon replaced. */
-const LEASE_MS = 15_000;
 /** Jobs looked at in one script call: about 3 ms of Redis. */
 const PAGE = 500;
 /** Pages of one list in one pass: a long queue is gone through over several passes. */
@@ -105,7 +104,7 @@ export class Sweep {
       servedVersions.set(code, (servedVersions.get(code) ?? new Set()).add(version));
     }
     for (const [code, served] of servedVersions) {
-      if (!(await this.#takeLease(code))) continue;
+      if (!(await takeSlot(this.#redis, code, this.#ingress))) continue;
       counts.expired += await this.#expireOverdue(code);
       counts.detached += await this.#cancelDetached(code);
       counts.requeued += await this.#requeueMissing(code);
@@ -122,10 +121,6 @@ export class Sweep {
         lease(this.#redis, [keys.lease(code, this.#ingress)], [this.#ingress, INGRESS_LEASE_MS]),
       ),
     );
-  }
-
-  async #takeLease(code: ModelCode): Promise<boolean> {
-    return (await lease(this.#redis, [keys.sweep(code)], [this.#ingress, LEASE_MS])) === 1;
   }
 
   async #expireOverdue(code: ModelCode): Promise<number> {

@@ -118,6 +118,7 @@ export class TestSource implements Source {
   readonly attempt: Attempt;
   readonly #lost = Promise.withResolvers<LossReason>();
   #items: LogItem[] = [];
+  gpuMs = 0;
 
   constructor(attempt: Attempt) {
     this.attempt = attempt;

@@ -41,6 +41,8 @@ export type LossReason = "fenced" | "gap" | "gone" | "lock_lost";
 /** What the writer needs of an attempt. */
 export interface Source {
   readonly attempt: Attempt;
+  /** What the attempt has cost of the GPU's time, ms; 0 while nobody knows. */
+  readonly gpuMs: number;
   /** Hand over, and forget, the oldest `limit` items at most that have come and not been taken. */
   readonly take: (limit: number) => LogItem[];
   /** The attempt is over: stop the engine. Nothing of it will be written any more. */

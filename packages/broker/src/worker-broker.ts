@@ -88,7 +88,7 @@ export class WorkerBroker {
       slots: {
         ...slots,
         whenFree: (signal) => this.#whenStartable(slots, signal),
-        decline: (claim) => this.#letGo(claim, "handed_back", null),
+        decline: (claim) => this.#letGo(claim, "handed_back"),
       },
       insistence: this.#insistence,
     });
@@ -165,7 +165,7 @@ export class WorkerBroker {
     return this.#tell(source.attempt, async () => {
       const lost = LOSSES[await this.#writeEnd(source, ending)];
       // What Redis lost of the output, another attempt makes anew.
-      if (lost === "gap") await this.#letGo(source.attempt, "log_lost", null);
+      if (lost === "gap") await this.#letGo(source.attempt, "log_lost");
       else await this.#intake.acknowledge(source.attempt);
       return lost;
     });
@@ -180,7 +180,7 @@ export class WorkerBroker {
     await this.#tell(source.attempt, async () => {
       await this.#writer.flush(source);
       await this.#writer.close(source);
-      await this.#letGo(source.attempt, reason, failure);
+      await this.#letGo(source.attempt, reason, { failure, gpuMs: source.gpuMs });
     });
   }
 
@@ -199,7 +199,7 @@ export class WorkerBroker {
     await this.#tell(attempt, async () => {
       await this.#writer.close(source);
       if (reason === "lock_lost") this.#intake.forget(attempt);
-      else if (reason === "gap") await this.#letGo(attempt, "log_lost", null);
+      else if (reason === "gap") await this.#letGo(attempt, "log_lost");
       else await this.#intake.acknowledge(attempt);
     });
   }
@@ -254,11 +254,15 @@ export class WorkerBroker {
   async #letGo(
     attempt: Claim,
     reason: ReleaseReason | "log_lost",
-    failure: ErrorCode | null,
+    {
+      failure = null,
+      gpuMs = 0,
+    }: { readonly failure?: ErrorCode | null; readonly gpuMs?: number } = {},
   ): Promise<void> {
     const { job, epoch, token } = attempt;
     const releaseKeys = [keys.entry(job), keys.deadline(this.#code)];
-    const args = [job, epoch, token, reason, failure === null ? "" : "1", failure ?? ""];
+    const isBurned = failure === null ? "" : "1";
+    const args = [job, epoch, token, reason, isBurned, failure ?? "", gpuMs];
     const code = await insist(() => release(this.#redis, releaseKeys, args), this.#insistence);
     // Fenced or gone: the ledger has other plans for the job, and the queue need not keep it.
     if (code === 1) await this.#intake.handBack(attempt);

@@ -25,6 +25,8 @@ export const outcomeSchema = z.object({
   error: z.union([errorBodySchema, z.string()]).optional(),
   usage: usageSchema.nullable().optional(),
   timings: timingsSchema.optional(),
+  /** The job's share of the GPU's time, ms: what its engine was busy for, over the jobs it had. */
+  gpu_ms: z.number().min(0).optional(),
   /** The engine's own name for the response, for its logs. */
   engine_id: z.string().optional(),
   /** Why the engine ended the first choice: `stop`, `length`, `tool_calls`. */

@@ -10,15 +10,20 @@ import {
 
 import { isContinuable } from "./continuable.ts";
 import { Continuation } from "./continuation.ts";
+import type { GpuClock } from "./gpu-clock.ts";
 import { carriesOutput, OutputBuffer } from "./output-buffer.ts";
 import { CannotContinue, findSeam, type Seam } from "./seam.ts";
 import { AttemptLost, isBeforeWork } from "./verdict.ts";
+
+/** What is measured finer than this is noise. */
+const MICROSECONDS_PER_MS = 1_000;
 
 /** What an attempt works with. */
 export interface AttemptTools {
   readonly engine: Engine;
   readonly traits: EngineTraits;
   readonly broker: WorkerBroker;
+  readonly gpu: GpuClock;
   /** The engine accepted the job: it has room. */
   readonly onAccepted: () => void;
 }
@@ -33,10 +38,16 @@ export class AttemptRun implements Source {
   #hasOutput = false;
   /** Why the first choice ended. */
   #finishReason: string | null = null;
+  #gpuMs = 0;
 
   constructor(attempt: Attempt, tools: AttemptTools) {
     this.attempt = attempt;
     this.#tools = tools;
+  }
+
+  /** The attempt's share of the GPU's time, ms, once `generate` has settled. */
+  get gpuMs(): number {
+    return this.#gpuMs;
   }
 
   /** Whether readers may have output of the job. */
@@ -79,6 +90,15 @@ export class AttemptRun implements Source {
    */
   async generate(): Promise<Outcome> {
     this.#tools.broker.open(this);
+    const stop = this.#tools.gpu.start();
+    try {
+      return await this.#askEngine();
+    } finally {
+      this.#gpuMs = Math.round(stop() * MICROSECONDS_PER_MS) / MICROSECONDS_PER_MS;
+    }
+  }
+
+  async #askEngine(): Promise<Outcome> {
     const { endpoint, request } = this.attempt.spec;
     if (!isGeneration(endpoint)) return this.#embed(endpoint, request);
     const outcome = await (this.attempt.from > 0 ? this.#goOn() : this.#stream(endpoint, request));

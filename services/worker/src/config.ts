@@ -14,6 +14,8 @@ export const environmentSchema = z.object({
     .string()
     .regex(/^[\w.-]{1,64}$/, "expected up to 64 letters, digits, '_', '.' or '-'")
     .default("v1"),
+  /** GPUs that the engine runs on: so many seconds of GPU pass in each second that it works. */
+  WORKER_GPUS: integerVariable(1, 1_024).default(1),
   /** Most jobs in flight, whatever the engine could take. */
   WORKER_MAX_IN_FLIGHT: integerVariable(1, 4_096).default(256),
   /** Jobs in flight before anything is known of the engine. */

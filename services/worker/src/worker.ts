@@ -9,6 +9,7 @@ import { AttemptRun } from "./attempt-run.ts";
 import type { WorkerConfig } from "./config.ts";
 import { EngineHealth } from "./engine-health.ts";
 import { WorkerEvents } from "./events.ts";
+import { GpuClock } from "./gpu-clock.ts";
 import { SlotBoard } from "./slot-board.ts";
 import { AttemptLost, Draining, judge, type Verdict } from "./verdict.ts";
 
@@ -37,6 +38,7 @@ export class Worker {
   readonly #engine: Engine;
   readonly #window: InFlightWindow;
   readonly #board: SlotBoard;
+  readonly #gpu: GpuClock;
   readonly #events: WorkerEvents;
   readonly #runs = new Map<string, AttemptRun>();
   readonly #endings = new Set<Promise<void>>();
@@ -60,6 +62,7 @@ export class Worker {
       initialSize: config.WORKER_INITIAL_IN_FLIGHT,
     });
     this.#board = new SlotBoard(this.#window);
+    this.#gpu = new GpuClock(config.WORKER_GPUS);
     this.#events = new WorkerEvents(metrics, {
       inFlight: () => this.#board.inFlight,
       window: () => this.#window.size,
@@ -191,6 +194,7 @@ export class Worker {
       engine: this.#engine,
       traits,
       broker: this.#broker,
+      gpu: this.#gpu,
       onAccepted: () => this.#window.onAccepted(performance.now()),
     });
     this.#runs.set(attempt.job, run);
@@ -210,7 +214,7 @@ export class Worker {
   async #carryOut(run: AttemptRun, broker: WorkerBroker): Promise<void> {
     const generated = await this.#generate(run);
     if ("kind" in generated) return this.#settle(run, broker, generated);
-    const { outcome } = generated;
+    const outcome = { ...generated.outcome, gpu_ms: run.gpuMs };
     const lost = await broker.finish(run, { status: "completed", outcome, items: run.take() });
     this.#events.attemptEnded(lost === null ? "completed" : "lost");
     if (lost === null && outcome.usage) this.#events.tokensProcessed(outcome.usage);
@@ -255,7 +259,7 @@ export class Worker {
         await delay(verdict.pauseMs);
         return broker.release(run, "engine_error", verdict.failure);
       case "fail": {
-        const outcome = { error: verdict.error };
+        const outcome = { error: verdict.error, gpu_ms: run.gpuMs };
         const lost = await broker.finish(run, { status: "failed", outcome, items: run.take() });
         this.#events.attemptEnded(lost === null ? "failed" : "lost");
       }

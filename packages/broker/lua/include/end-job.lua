@@ -9,7 +9,7 @@ local UNDELIVERED_MS = 300000
 local END_FIELDS = {
   'token',
   'epoch', 'next', 'attempts', 'accepted_at', 'first_claimed_at', 'claimed_at', 'first_token_at',
-  'retention_ms', 'watchers', 'first_shown_at',
+  'retention_ms', 'watchers', 'first_shown_at', 'from', 'owner', 'gpu_ms',
 }
 
 local function at(name, value)
@@ -24,6 +24,9 @@ end
 -- status   completed | failed | cancelled | expired
 -- outcome  JSON: what the worker or the ledger has to say about the end
 -- entries  flat list of index, type, data: output that came with the end; may be empty
+--
+-- What is to be done after the end is left to the outbox, in the same step: the entry may be gone by
+-- then. A job of a Headrace that knew no owners leaves nothing.
 --
 -- The caller has checked that the job is open and that it may end it.
 local function end_job(job, status, outcome, entries)
@@ -63,6 +66,10 @@ local function end_job(job, status, outcome, entries)
   redis.call('ZREM', job.open, job.id)
   redis.call('ZREM', job.deadline, job.id)
   redis.call('ZREM', job.attached, job.id)
+  if field.owner then
+    redis.call('XADD', job.slot .. ':outbox', '*', 'job', job.id, 'owner', field.owner,
+      'status', status, 'shown', index - 1 + (field.from or 0), 'gpu_ms', field.gpu_ms or '0', 'end', data)
+  end
 
   local keep_ms = math.floor(math.max(tonumber(field.retention_ms), 0))
   if keep_ms == 0 then keep_ms = UNDELIVERED_MS end

@@ -60,6 +60,7 @@ export class SimulatedWorker {
 /** One attempt at a job, driven by the test. */
 export class SimulatedRun {
   readonly attempt: Attempt;
+  readonly gpuMs = 0;
   readonly #broker: WorkerBroker;
   readonly #lost = Promise.withResolvers<LossReason | "cancelled">();
   #items: LogItem[] = [];

@@ -1,0 +1,58 @@
+#!lua flags=allow-oom
+-- Count the usage of one tenant's ended jobs of one model, once each.
+--
+-- KEYS[1]  settled  hash  model code -> place in its outbox up to which all is counted
+-- ARGV[1]  tenant  prefix of the tenant's keys
+-- ARGV[2]  code
+-- ARGV[3]  keep    ms that a day's, or a month's, usage is kept
+-- ARGV[4..] per job, in the order they stand in the outbox: ms and sequence of its place, day it
+--          ended (UTC, 2026-11-25), key id, model, tokens in, tokens out, µs of GPU, cost in
+--          billionths
+--
+-- Writes, as `<key id> <what> <model>` -> whole number,
+--   <tenant>:usage:<day>    hash  jobs, in, out, gpu, cost
+--   <tenant>:month:<month>  hash  `<key id> tokens` and `<key id> cost`, of all models
+--
+-- Returns how many were counted. Those up to the place in KEYS[1] were, and are skipped: a crash
+-- between this and the outbox' trim brings them again.
+local FIELDS = 9
+local tenant, code, keep = ARGV[1], ARGV[2], ARGV[3]
+local ms, sequence = string.match(redis.call('HGET', KEYS[1], code) or '0-0', '^(%d+)-(%d+)$')
+ms, sequence = tonumber(ms), tonumber(sequence)
+
+-- Many jobs of a batch share their counters.
+local sums = {}
+local function add(key, field, amount)
+  amount = tonumber(amount)
+  if amount == 0 then return end
+  sums[key] = sums[key] or {}
+  sums[key][field] = (sums[key][field] or 0) + amount
+end
+
+local counted = 0
+for at = 4, #ARGV, FIELDS do
+  local job_ms, job_sequence = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  if job_ms > ms or (job_ms == ms and job_sequence > sequence) then
+    ms, sequence, counted = job_ms, job_sequence, counted + 1
+    local day, key, model = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+    local tokens_in, tokens_out, gpu, cost = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
+    local of_day = tenant .. ':usage:' .. day
+    add(of_day, key .. ' jobs ' .. model, 1)
+    add(of_day, key .. ' in ' .. model, tokens_in)
+    add(of_day, key .. ' out ' .. model, tokens_out)
+    add(of_day, key .. ' gpu ' .. model, gpu)
+    add(of_day, key .. ' cost ' .. model, cost)
+    local of_month = tenant .. ':month:' .. string.sub(day, 1, 7)
+    add(of_month, key .. ' tokens', tokens_in + tokens_out)
+    add(of_month, key .. ' cost', cost)
+  end
+end
+
+for key, fields in pairs(sums) do
+  for field, amount in pairs(fields) do
+    redis.call('HINCRBY', key, field, string.format('%.0f', amount))
+  end
+  redis.call('PEXPIRE', key, keep)
+end
+if counted > 0 then redis.call('HSET', KEYS[1], code, string.format('%.0f-%.0f', ms, sequence)) end
+return counted

@@ -1,0 +1,101 @@
+import type { Endpoint, EngineRequest } from "@headrace/contract";
+
+/** Bytes of text that one token stands for: about four of English, and of most else no more. */
+export const BYTES_PER_TOKEN = 4;
+/** What a chat's template adds to each message: its role and the marks around it. */
+const TOKENS_PER_MESSAGE = 4;
+/** An image or a sound, whose tokens only the engine can count. */
+export const TOKENS_PER_ATTACHMENT = 1_000;
+/** Output reserved for a chat that sets no bound: the engine's own is the model's length. */
+export const DEFAULT_CHAT_TOKENS = 1_024;
+/** OpenAI's and vLLM's bound on a completion that sets none. */
+export const DEFAULT_COMPLETION_TOKENS = 16;
+
+/** How many tokens a request may come to, before any engine has seen it. */
+export interface TokenEstimate {
+  readonly promptTokens: number;
+  /** Most that may be generated, over all choices. */
+  readonly outputTokens: number;
+}
+
+/**
+ * Estimate what a request, which its endpoint's schema has passed, may come to: a quarter of the
+ * prompt's bytes, and the output bound of each choice. Reads the request and copies none of it.
+ */
+export function estimateTokens(endpoint: Endpoint, request: EngineRequest): TokenEstimate {
+  switch (endpoint) {
+    case "/v1/chat/completions": {
+      const bound = numberIn(request, "max_completion_tokens") ?? numberIn(request, "max_tokens");
+      return {
+        promptTokens: ofMessages(request["messages"]) + ofTools(request["tools"]),
+        outputTokens: (bound ?? DEFAULT_CHAT_TOKENS) * (numberIn(request, "n") ?? 1),
+      };
+    }
+    case "/v1/completions": {
+      const bound = numberIn(request, "max_tokens") ?? DEFAULT_COMPLETION_TOKENS;
+      const choices = Math.max(numberIn(request, "n") ?? 1, numberIn(request, "best_of") ?? 1);
+      const prompt = request["prompt"];
+      return {
+        promptTokens: ofPrompt(prompt),
+        outputTokens: bound * choices * countPrompts(prompt),
+      };
+    }
+    case "/v1/embeddings":
+      return { promptTokens: ofPrompt(request["input"]), outputTokens: 0 };
+  }
+}
+
+function numberIn(request: EngineRequest, field: string): number | null {
+  const value = request[field];
+  return typeof value === "number" ? value : null;
+}
+
+function ofMessages(messages: unknown): number {
+  return sumOver(
+    messages,
+    (message) =>
+      TOKENS_PER_MESSAGE + (hasField(message, "content") ? ofContent(message.content) : 0),
+  );
+}
+
+function ofContent(content: unknown): number {
+  if (typeof content === "string") return ofText(content);
+  return sumOver(content, (part) =>
+    hasField(part, "text") && typeof part.text === "string"
+      ? ofText(part.text)
+      : TOKENS_PER_ATTACHMENT,
+  );
+}
+
+/** A chat's template writes tools into the prompt, more or less as they came. */
+function ofTools(tools: unknown): number {
+  return tools === undefined || tools === null ? 0 : ofText(JSON.stringify(tools));
+}
+
+/** Text, token ids, or a list of either. */
+function ofPrompt(prompt: unknown): number {
+  if (typeof prompt === "string") return ofText(prompt);
+  if (Array.isArray(prompt) && typeof prompt[0] === "number") return prompt.length;
+  return sumOver(prompt, ofPrompt);
+}
+
+function countPrompts(prompt: unknown): number {
+  return Array.isArray(prompt) && typeof prompt[0] !== "number" ? prompt.length : 1;
+}
+
+function sumOver(list: unknown, tokensOf: (item: unknown) => number): number {
+  let sum = 0;
+  if (Array.isArray(list)) for (const item of list) sum += tokensOf(item);
+  return sum;
+}
+
+function hasField<Name extends string>(
+  value: unknown,
+  name: Name,
+): value is Readonly<Record<Name, unknown>> {
+  return typeof value === "object" && value !== null && name in value;
+}
+
+function ofText(text: string): number {
+  return Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
+}
