@@ -1,15 +1,15 @@
 import type { Endpoint, EngineRequest } from "@headrace/contract";
 
 /** Bytes of text that one token stands for: about four of English, and of most else no more. */
-export const BYTES_PER_TOKEN = 4;
+const BYTES_PER_TOKEN = 4;
 /** What a chat's template adds to each message: its role and the marks around it. */
 const TOKENS_PER_MESSAGE = 4;
 /** An image or a sound, whose tokens only the engine can count. */
-export const TOKENS_PER_ATTACHMENT = 1_000;
+const TOKENS_PER_ATTACHMENT = 1_000;
 /** Output reserved for a chat that sets no bound: the engine's own is the model's length. */
-export const DEFAULT_CHAT_TOKENS = 1_024;
+const DEFAULT_CHAT_TOKENS = 1_024;
 /** OpenAI's and vLLM's bound on a completion that sets none. */
-export const DEFAULT_COMPLETION_TOKENS = 16;
+const DEFAULT_COMPLETION_TOKENS = 16;
 
 /** How many tokens a request may come to, before any engine has seen it. */
 export interface TokenEstimate {

@@ -11,7 +11,7 @@ const settle = script("settle", z.int());
 
 const DAY_MS = 24 * 3_600 * 1_000;
 /** A year, and a month to look back at it. */
-export const USAGE_DAYS = 400;
+const USAGE_DAYS = 400;
 const HOUR_MS = 3_600 * 1_000;
 const MICROSECONDS_PER_MS = 1_000;
 /** Counters are whole numbers, so that no sum drifts: costs are kept in billionths. */
@@ -34,7 +34,7 @@ export interface UsageRow {
 }
 
 /** What a job used. */
-export interface JobUsage {
+interface JobUsage {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly gpuMs: number;
@@ -98,7 +98,7 @@ export class UsageBook implements EndTaker {
  * cancelled while it ran, the prompt as estimated and one token for each entry of output it had
  * been given; of any other that ended without a count, nothing.
  */
-export function usageOf({ owner, status, shown, end, gpuMs: earlierMs }: EndedJob): JobUsage {
+function usageOf({ owner, status, shown, end, gpuMs: earlierMs }: EndedJob): JobUsage {
   const { usage, gpu_ms: lastMs = 0 } = end.outcome;
   const gpuMs = earlierMs + lastMs;
   if (usage) {
