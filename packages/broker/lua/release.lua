@@ -12,7 +12,8 @@
 -- ARGV[6]  code    of the failure that made it count, else ''
 -- ARGV[7]  gpu     ms of the GPU's time that the attempt has cost; '0' when it is not known
 --
--- Returns 1 when released, -1 fenced, -3 gone. A resent call finds the job queued: 1.
+-- Returns 1 when the job is queued, -1 fenced, -3 gone. It may be queued already: by the same call,
+-- whose reply was lost, or since Redis has forgotten the claim.
 -- @include clock
 -- @include attempts
 local entry, id, epoch, token = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
@@ -20,9 +21,8 @@ local field = redis.call('HMGET', entry, 'state', 'epoch', 'attempts', 'deadline
 local attempts = tonumber(field[3] or 0)
 
 if not field[1] then return -3 end
-if field[2] ~= epoch then return -1 end
 if field[1] == 'queued' then return 1 end
-if field[1] ~= 'in_progress' or field[7] ~= token then return -1 end
+if field[1] ~= 'in_progress' or field[2] ~= epoch or field[7] ~= token then return -1 end
 
 redis.call('HSET', entry, 'state', 'queued', 'retry_reason', ARGV[4])
 redis.call('HDEL', entry, 'token')

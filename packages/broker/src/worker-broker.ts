@@ -164,9 +164,8 @@ export class WorkerBroker {
   async finish(source: Source, ending: Ending): Promise<LossReason | null> {
     return this.#tell(source.attempt, async () => {
       const lost = LOSSES[await this.#writeEnd(source, ending)];
-      // What Redis lost of the output, another attempt makes anew.
-      if (lost === "gap") await this.#letGo(source.attempt, "log_lost");
-      else await this.#intake.acknowledge(source.attempt);
+      if (lost === null) await this.#intake.acknowledge(source.attempt);
+      else await this.#letGo(source.attempt, "log_lost");
       return lost;
     });
   }
@@ -199,8 +198,7 @@ export class WorkerBroker {
     await this.#tell(attempt, async () => {
       await this.#writer.close(source);
       if (reason === "lock_lost") this.#intake.forget(attempt);
-      else if (reason === "gap") await this.#letGo(attempt, "log_lost");
-      else await this.#intake.acknowledge(attempt);
+      else await this.#letGo(attempt, "log_lost");
     });
   }
 
@@ -251,6 +249,10 @@ export class WorkerBroker {
     return insist(() => finish(this.#redis, endingKeys(job), args), this.#insistence);
   }
 
+  /**
+   * Give the job back where that is this attempt's to do. What Redis lost of its output another
+   * makes anew, also where the claim itself is lost, and only the queue still says whose the job is.
+   */
   async #letGo(
     attempt: Claim,
     reason: ReleaseReason | "log_lost",
