@@ -10,6 +10,7 @@ export type { KnownModel } from "./model-registry.ts";
 export type { Standing } from "./standing.ts";
 export type { Submission, Submitted } from "./submission.ts";
 export type { SweepCounts } from "./sweep.ts";
+export type { DayUsage } from "./usage-book.ts";
 export { isTerminalEntry, type LogEntry, type LogEntryType } from "./token-log.ts";
 
 // for a worker

@@ -29,7 +29,7 @@ import { Settler } from "./settler.ts";
 import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
-import { readUsage, UsageBook, type UsageRow } from "./usage-book.ts";
+import { readUsage, UsageBook, type DayUsage } from "./usage-book.ts";
 import { UnwantedJobs } from "./unwanted-jobs.ts";
 
 export interface IngressBrokerOptions {
@@ -146,7 +146,7 @@ export class IngressBroker {
   async readUsage(
     tenant: string,
     range: { readonly from: string; readonly to: string },
-  ): Promise<UsageRow[]> {
+  ): Promise<DayUsage[]> {
     return guard(readUsage(this.#redis, tenant, range));
   }
 

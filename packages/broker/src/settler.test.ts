@@ -9,7 +9,7 @@ import { ModelRegistry } from "./model-registry.ts";
 import { readOutbox } from "./outbox.ts";
 import { Settler, type EndTaker } from "./settler.ts";
 import { brokerTest as test, MODEL, submission, TestReader, TestWorker } from "./test-bench.ts";
-import { readUsage, toDay, UsageBook, type UsageRow } from "./usage-book.ts";
+import { readUsage, toDay, UsageBook, type DayUsage } from "./usage-book.ts";
 
 const OUTCOME: Outcome = {
   usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
@@ -19,7 +19,7 @@ const READY_MS = 5_000;
 /** An hour of GPU costs two, so 1.8 s cost a thousandth. */
 const PRICE = 2;
 
-const counted = { key: "root", model: MODEL, jobs: 1, inputTokens: 10, outputTokens: 5 };
+const counted = { key: "root", model: MODEL, jobs: 1, input_tokens: 10, output_tokens: 5 };
 
 async function endJob(worker: TestWorker, outcome: Outcome = OUTCOME): Promise<void> {
   const source = await worker.next();
@@ -28,12 +28,12 @@ async function endJob(worker: TestWorker, outcome: Outcome = OUTCOME): Promise<v
 }
 
 /** What has been counted so far: the test may run over midnight. */
-function readAll(redis: Redis, tenant = "default"): Promise<UsageRow[]> {
+function readAll(redis: Redis, tenant = "default"): Promise<DayUsage[]> {
   const [from, to] = [toDay(Date.now() - 86_400_000), toDay(Date.now() + 86_400_000)];
   return readUsage(redis, tenant, { from, to });
 }
 
-function countJobs(rows: readonly UsageRow[]): number {
+function countJobs(rows: readonly DayUsage[]): number {
   return rows.reduce((sum, { jobs }) => sum + jobs, 0);
 }
 
@@ -57,7 +57,7 @@ describe("an ended job", () => {
     const rows = await readAll(redis);
 
     expect(settled).toEqual([1, 0]);
-    expect(rows).toMatchObject([{ ...counted, gpuSeconds: 1.8, cost: 0.001 }]);
+    expect(rows).toMatchObject([{ ...counted, gpu_seconds: 1.8, cost: 0.001 }]);
     expect(await redis.xlen(keys.outbox(modelCodeOf(job)))).toBe(0);
   });
 
@@ -129,7 +129,7 @@ describe("a job that ended without a count", () => {
     await ingress.settleNow();
 
     // A hundred for 400 bytes, four for the message.
-    const usage = { jobs: 1, inputTokens: 104, outputTokens: 3 };
+    const usage = { jobs: 1, input_tokens: 104, output_tokens: 3 };
     expect(await readAll(redis)).toMatchObject([usage]);
   });
 
@@ -149,7 +149,7 @@ describe("a job that ended without a count", () => {
 
     await ingress.settleNow();
 
-    expect(await readAll(redis)).toMatchObject([{ jobs: 1, gpuSeconds: 2.5 }]);
+    expect(await readAll(redis)).toMatchObject([{ jobs: 1, gpu_seconds: 2.5 }]);
   });
 
   test("uses nothing when it never started", async ({ ingress, redis, startWorker, submit }) => {
@@ -160,7 +160,7 @@ describe("a job that ended without a count", () => {
     await ingress.cancel(await ingress.getJob("default", job));
     await ingress.settleNow();
 
-    expect(await readAll(redis)).toMatchObject([{ jobs: 1, inputTokens: 0, outputTokens: 0 }]);
+    expect(await readAll(redis)).toMatchObject([{ jobs: 1, input_tokens: 0, output_tokens: 0 }]);
   });
 });
 

@@ -1,4 +1,4 @@
-import type { ModelCode } from "@headrace/contract";
+import type { ModelCode, UsageSums } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
@@ -20,17 +20,11 @@ const BILLIONTHS = 1e9;
 const READ_PAGE = 50;
 
 /** What one key's jobs of one model came to on one day. */
-export interface UsageRow {
+export interface DayUsage extends UsageSums {
   /** UTC, as `2026-11-25`. */
   readonly day: string;
   readonly key: string;
   readonly model: string;
-  readonly jobs: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly gpuSeconds: number;
-  /** In the operator's unit of money. */
-  readonly cost: number;
 }
 
 /** What a job used. */
@@ -123,9 +117,9 @@ export async function readUsage(
   redis: Redis,
   tenant: string,
   range: { readonly from: string; readonly to: string },
-): Promise<UsageRow[]> {
+): Promise<DayUsage[]> {
   const days = daysBetween(range.from, range.to);
-  const rows: UsageRow[] = [];
+  const rows: DayUsage[] = [];
   for (let at = 0; at < days.length; at += READ_PAGE) {
     const page = days.slice(at, at + READ_PAGE);
     const read = await Promise.all(page.map((day) => redis.hgetall(keys.usage(tenant, day))));
@@ -134,7 +128,7 @@ export async function readUsage(
   return rows;
 }
 
-function toRows(day: string, counters: Readonly<Record<string, string>>): UsageRow[] {
+function toRows(day: string, counters: Readonly<Record<string, string>>): DayUsage[] {
   const counts = new Map<string, Map<string, number>>();
   for (const [field, count] of Object.entries(counters)) {
     // Only the model's name may hold spaces.
@@ -150,9 +144,9 @@ function toRows(day: string, counters: Readonly<Record<string, string>>): UsageR
       key: name.slice(0, space),
       model: name.slice(space + 1),
       jobs: count("jobs"),
-      inputTokens: count("in"),
-      outputTokens: count("out"),
-      gpuSeconds: count("gpu") / (MICROSECONDS_PER_MS * 1_000),
+      input_tokens: count("in"),
+      output_tokens: count("out"),
+      gpu_seconds: count("gpu") / (MICROSECONDS_PER_MS * 1_000),
       cost: count("cost") / BILLIONTHS,
     };
   });

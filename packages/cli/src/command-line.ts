@@ -2,10 +2,12 @@ import { resolve } from "node:path";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 
 import {
+  daySchema,
   deadlineSecondsSchema,
   endpointSchema,
   prioritySchema,
   PRIORITIES,
+  USAGE_GROUPS,
 } from "@headrace/contract";
 import { z } from "zod";
 
@@ -108,6 +110,18 @@ const schemas = {
     detach: z.boolean().default(false),
   }),
   doctor: z.strictObject({ ...connection, ...json }),
+  usage: z.strictObject({
+    ...connection,
+    ...json,
+    from: daySchema.optional(),
+    to: daySchema.optional(),
+    by: z
+      .string()
+      .default(USAGE_GROUPS.join(","))
+      .transform((text) => text.split(","))
+      .pipe(z.array(z.enum(USAGE_GROUPS, `expected some of ${USAGE_GROUPS.join(",")}`))),
+    tenant: z.string().min(1).optional(),
+  }),
 };
 
 export type CommandName = keyof typeof schemas;
@@ -117,6 +131,7 @@ export type WatchOptions = z.infer<typeof schemas.watch>;
 export type GetOptions = z.infer<typeof schemas.get>;
 export type CancelOptions = z.infer<typeof schemas.cancel>;
 export type DoctorOptions = z.infer<typeof schemas.doctor>;
+export type UsageOptions = z.infer<typeof schemas.usage>;
 export type RetryOptions = z.infer<typeof schemas.retry>;
 
 /** What a command line asks for. */
@@ -129,6 +144,7 @@ export type Command =
   | { readonly name: "get"; readonly options: GetOptions }
   | { readonly name: "cancel"; readonly options: CancelOptions }
   | { readonly name: "retry"; readonly options: RetryOptions }
+  | { readonly name: "usage"; readonly options: UsageOptions }
   | { readonly name: "doctor"; readonly options: DoctorOptions };
 
 /** Understand a command line. @throws UsageError */
@@ -154,6 +170,8 @@ export function readCommandLine(argv: readonly string[]): Command {
       return { name, options: readOptions(name, schemas.cancel, rest) };
     case "retry":
       return { name, options: readOptions(name, schemas.retry, rest) };
+    case "usage":
+      return { name, options: readOptions(name, schemas.usage, rest) };
     case "doctor":
       return { name, options: readOptions(name, schemas.doctor, rest) };
   }

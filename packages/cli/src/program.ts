@@ -19,6 +19,7 @@ import {
 } from "./job-commands.ts";
 import { paint, type Terminal } from "./terminal.ts";
 import { up } from "./up.ts";
+import { showUsage } from "./usage-view.ts";
 import { helpOf, usageOf } from "./usage.ts";
 
 /** What a shell expects of a command that Ctrl-C ended. */
@@ -58,6 +59,8 @@ async function execute(command: Command, terminal: Terminal): Promise<number> {
       return withJobs(command.options, terminal, (context) => cancelJob(command.options, context));
     case "doctor":
       return doctor(command.options, readOwnEnvironment(), terminal);
+    case "usage":
+      return withJobs(command.options, terminal, (context) => showUsage(command.options, context));
     case "retry":
       return withJobs(command.options, terminal, (context) => retryJob(command.options, context));
   }

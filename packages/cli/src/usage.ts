@@ -9,6 +9,7 @@ const LINES: Readonly<Record<CommandName, string>> = {
   cancel: "headrace cancel [--json] [flags] <job id>",
   doctor: "headrace doctor [--json] [flags]",
   retry: "headrace retry [--detach] [--json] [flags] <job id>",
+  usage: "headrace usage [--from <day>] [--to <day>] [--by day,key,model] [--json] [flags]",
 };
 
 const CONNECTION = `  --url <url>          where Headrace serves (HEADRACE_URL, else what \`up\` runs, else
@@ -70,6 +71,14 @@ old one stays as it ended.
                        repeat the command that used it: one job, however often it is sent
   --detach             print the new job's id and leave
   --json               print the job as JSON, once it has ended (at once with --detach)
+${CONNECTION}`,
+  usage: `Show what was used and what it cost: jobs, tokens, GPU seconds, money.
+
+  --from <day>         first day, UTC, as 2026-11-25 (29 days before the last)
+  --to <day>           last day (today)
+  --by <groups>        what to tell apart: some of day,key,model (all)
+  --tenant <name>      another tenant, for keys with scope admin
+  --json               the report as the API gives it
 ${CONNECTION}`,
 };
 

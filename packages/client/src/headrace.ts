@@ -6,6 +6,7 @@ import {
   latencySchema,
   modelListSchema,
   timelineSchema,
+  usageReportSchema,
   type Job,
   type JobDeleted,
   type JobEvent,
@@ -15,6 +16,8 @@ import {
   type Model,
   type Submit,
   type Timeline,
+  type UsageGroup,
+  type UsageReport,
 } from "@headrace/contract";
 
 import { HeadraceError } from "./error.ts";
@@ -47,6 +50,17 @@ export interface JobQuery {
   readonly limit?: number | undefined;
   /** Id of the last job of the page before. */
   readonly after?: string | undefined;
+}
+
+/** What usage to sum up, and how. */
+export interface UsageQuery {
+  /** First and last day, UTC, as `2026-11-25`: the last 30 days unless given. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  /** What to tell apart: all of it unless given. */
+  readonly groupBy?: readonly UsageGroup[] | undefined;
+  /** Another tenant, for keys with scope `admin`. */
+  readonly tenant?: string | undefined;
 }
 
 /** How long one long poll is held; under the idle timeouts of common proxies (60 s). */
@@ -208,6 +222,27 @@ export class Headrace {
       modelListSchema,
     );
     return list.data;
+  }
+
+  /**
+   * Sum up what a tenant has used, as of a second ago.
+   *
+   * @throws HeadraceError `request_invalid` for days that make no sense, `scope_missing` for another
+   *   tenant's without scope `admin`
+   */
+  async usage(
+    { groupBy, ...query }: UsageQuery = {},
+    { signal }: CallOptions = {},
+  ): Promise<UsageReport> {
+    return this.#transport.json(
+      {
+        method: "GET",
+        path: "/v1/usage",
+        query: { ...query, group_by: groupBy?.join(",") },
+        signal,
+      },
+      usageReportSchema,
+    );
   }
 
   /**

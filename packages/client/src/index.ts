@@ -1,5 +1,11 @@
 export { HeadraceError, type HeadraceErrorFields } from "./error.ts";
-export { Headrace, type CallOptions, type HeadraceOptions, type JobQuery } from "./headrace.ts";
+export {
+  Headrace,
+  type CallOptions,
+  type HeadraceOptions,
+  type JobQuery,
+  type UsageQuery,
+} from "./headrace.ts";
 export {
   isTerminalEvent,
   type FeedOptions,

@@ -17,3 +17,4 @@ export * from "./spec.ts";
 export * from "./stage.ts";
 export * from "./timeline.ts";
 export * from "./usage.ts";
+export * from "./usage-report.ts";

@@ -9,6 +9,8 @@ const MAX_STREAMS = 10_000;
 const LARGEST_MAX_STREAMS = 1_000_000;
 /** A key that can be guessed is no key: 16 characters of a random one hold 80 bits and more. */
 const SHORTEST_KEY = 16;
+const HIGHEST_PRICE = 1_000_000;
+const LONGEST_CURRENCY = 16;
 
 const peersVariable = z
   .string()
@@ -62,6 +64,10 @@ export const environmentSchema = z.object({
   INGRESS_CORS_ORIGINS: originsVariable,
   /** "true" where callers come over TLS that a proxy ends: browsers are told to keep to it. */
   INGRESS_BEHIND_TLS: z.enum(["true", "false"]).default("false"),
+  /** What an hour of one GPU costs: what jobs cost in `/v1/usage`, and in monthly budgets. */
+  HEADRACE_GPU_HOUR_PRICE: z.coerce.number().min(0).max(HIGHEST_PRICE).default(0),
+  /** What that price is in: a name shown beside costs. */
+  HEADRACE_CURRENCY: z.string().min(1).max(LONGEST_CURRENCY).optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
 });
 

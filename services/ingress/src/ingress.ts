@@ -18,12 +18,15 @@ import { assertReady, DIAGNOSIS_PATH, operationsRoutes } from "./operations-rout
 import { allOperations, describeApi } from "./reference/document.ts";
 import { referenceRoutes } from "./reference-routes.ts";
 import { PATIENCE, Readers, type Patience } from "./readers.ts";
-import type { Services } from "./services.ts";
+import type { Pricing, Services } from "./services.ts";
+import { usageRoutes } from "./usage-routes.ts";
 
 /** How long a starting process gives Redis before it serves without, ms. */
 const START_MS = 2_000;
 /** How long an answer's last bytes may take to leave a stopping process, ms. */
 const LAST_BYTES_MS = 1_000;
+
+const UNPRICED: Pricing = { gpuHourPrice: 0, currency: null };
 
 export interface IngressConfig {
   readonly host: string;
@@ -40,6 +43,8 @@ export interface IngressConfig {
   /** Origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
   readonly isBehindTls: boolean;
+  /** Free of charge where nothing is said. */
+  readonly pricing?: Pricing;
   readonly log: Log;
   readonly patience?: Partial<Patience>;
 }
@@ -114,8 +119,13 @@ function createServices(config: IngressConfig): Services {
   const metrics = new Metrics("ingress");
   const readers = new Readers(config.maxStreams, patience);
   metrics.gauge("headrace_open_streams", "Connections held open for a job", () => readers.count);
-  const { redisUrl, durability } = config;
-  const broker = new IngressBroker({ redisUrl, durability, report: createReport(config.log) });
+  const { redisUrl, durability, pricing = UNPRICED } = config;
+  const broker = new IngressBroker({
+    redisUrl,
+    durability,
+    gpuHourPrice: pricing.gpuHourPrice,
+    report: createReport(config.log),
+  });
   metrics.gauge(
     "headrace_redis_memory_ratio",
     "Redis' memory in use over its maxmemory, 0 without one; submits are refused from 0.7 on",
@@ -129,6 +139,7 @@ function createServices(config: IngressConfig): Services {
     patience,
     bodyLimitBytes: config.bodyLimitBytes,
     durability,
+    pricing,
   };
 }
 
@@ -186,6 +197,7 @@ function allRoutes(services: Services, config: IngressConfig): Route[] {
     ...jobRoutes(services),
     ...generationRoutes(services),
     ...modelRoutes(services),
+    ...usageRoutes(services),
     ...operationsRoutes(services, config.metricsPeers),
     ...referenceRoutes(describeApi(operations, config.bodyLimitBytes)),
   ];

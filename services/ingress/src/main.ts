@@ -19,6 +19,10 @@ await runService(createLog(NAME, "info"), async (signal) => {
     metricsPeers: environment.INGRESS_METRICS_PEERS,
     corsOrigins: environment.INGRESS_CORS_ORIGINS,
     isBehindTls: environment.INGRESS_BEHIND_TLS === "true",
+    pricing: {
+      gpuHourPrice: environment.HEADRACE_GPU_HOUR_PRICE,
+      currency: environment.HEADRACE_CURRENCY ?? null,
+    },
     log: createLog(NAME, environment.LOG_LEVEL),
   });
   await whenAborted(signal);

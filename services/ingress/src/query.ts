@@ -1,4 +1,11 @@
-import { cursorSchema, jobIdSchema, jobStatusSchema, PlatformError } from "@headrace/contract";
+import {
+  cursorSchema,
+  daySchema,
+  jobIdSchema,
+  jobStatusSchema,
+  PlatformError,
+  USAGE_GROUPS,
+} from "@headrace/contract";
 import { z } from "zod";
 
 /** Longest that a caller may have an answer held back: load balancers give up at 60 s. */
@@ -25,6 +32,20 @@ export const listQuerySchema = z.strictObject({
   model: z.string().min(1).max(LONGEST_MODEL_NAME).optional(),
   limit: wholeNumber.pipe(z.number().min(1).max(LARGEST_PAGE)).default(DEFAULT_PAGE),
   after: jobIdSchema.optional(),
+});
+
+const LONGEST_TENANT = 64;
+
+/** Query of `GET /v1/usage`. */
+export const usageQuerySchema = z.strictObject({
+  from: daySchema.optional(),
+  to: daySchema.optional(),
+  group_by: z
+    .string()
+    .default(USAGE_GROUPS.join(","))
+    .transform((text) => text.split(","))
+    .pipe(z.array(z.enum(USAGE_GROUPS, `expected some of ${USAGE_GROUPS.join(",")}`))),
+  tenant: z.string().min(1).max(LONGEST_TENANT).optional(),
 });
 
 /** Query of `GET /v1/jobs/{id}/events`. */

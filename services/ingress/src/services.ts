@@ -5,6 +5,14 @@ import type { Metrics } from "@headrace/runtime";
 import type { Events } from "./events.ts";
 import type { Patience, Readers } from "./readers.ts";
 
+/** What the operator reckons GPUs to cost. */
+export interface Pricing {
+  /** Of one GPU. */
+  readonly gpuHourPrice: number;
+  /** What prices are in; null where nobody has said. */
+  readonly currency: string | null;
+}
+
 /** What the routes work with. */
 export interface Services {
   readonly broker: IngressBroker;
@@ -14,4 +22,5 @@ export interface Services {
   readonly patience: Patience;
   readonly bodyLimitBytes: number;
   readonly durability: Durability;
+  readonly pricing: Pricing;
 }

@@ -4,6 +4,7 @@ import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
 import { LOCAL_OPERATIONS, PROCESS_OPERATIONS } from "./process-operations.ts";
 import { componentSchemas } from "./schemas.ts";
+import { USAGE_OPERATIONS } from "./usage-operations.ts";
 
 interface Content {
   readonly schema: JsonSchema;
@@ -49,7 +50,13 @@ export interface OpenApiDocument {
 /** Every operation of the API, in the order the reference shows them. */
 export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }): Operation[] {
   const local = hasMetrics ? LOCAL_OPERATIONS : [];
-  return [...JOB_OPERATIONS, ...ENGINE_OPERATIONS, ...PROCESS_OPERATIONS, ...local];
+  return [
+    ...JOB_OPERATIONS,
+    ...ENGINE_OPERATIONS,
+    ...USAGE_OPERATIONS,
+    ...PROCESS_OPERATIONS,
+    ...local,
+  ];
 }
 
 /**
@@ -74,6 +81,7 @@ export function describeApi(
     tags: [
       { name: "Jobs", description: "Submit, follow, cancel, delete." },
       { name: "OpenAI", description: "OpenAI's calls, answered through the queue." },
+      { name: "Usage", description: "What was used, and what it cost." },
       { name: "Operations", description: "For those who run it. No key is needed." },
     ],
     paths,

@@ -13,6 +13,7 @@ import {
   modelSchema,
   submitSchema,
   timelineSchema,
+  usageReportSchema,
   usageSchema,
 } from "@headrace/contract";
 import { z } from "zod";
@@ -37,6 +38,7 @@ const SCHEMAS = {
   Latency: latencySchema,
   Timeline: timelineSchema,
   Usage: usageSchema,
+  UsageReport: usageReportSchema,
   ChatRequest: chatRequestSchema,
   ChatCompletion: z.looseObject({ ...generated, object: z.literal("chat.completion") }),
   CompletionRequest: completionRequestSchema,
@@ -92,6 +94,10 @@ const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, string>
     attempts: "Oldest first; the last 16.",
     forgotten_attempts: "Attempts before these, of which nothing is kept.",
     latency: "Where the time went; null while the job is open.",
+  },
+  UsageReport: {
+    currency: "What costs are in; null where the operator has not said.",
+    data: "By day, key and model, null for what is summed over. Jobs count on the UTC day they ended, however they ended; `gpu_seconds` are each job's share of the time in which its engine had work; costs are at the price of a GPU hour when the job ended.",
   },
   ErrorBody: {
     code: "What happened, for programs. Codes are never renamed.",

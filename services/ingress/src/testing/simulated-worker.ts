@@ -9,6 +9,8 @@ import type { ErrorBody, Usage } from "@headrace/contract";
 
 export const MODEL = "acme/test-model";
 export const USAGE: Usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
+/** Share of the GPU that every completed job is said to have cost. */
+export const GPU_MS = 500;
 
 const TIMINGS = { dispatch_ms: 1, first_token_ms: 1, engine_queue_ms: 0, decode_ms: 1 };
 
@@ -96,7 +98,7 @@ export class SimulatedRun {
   async complete(usage: Usage = USAGE): Promise<void> {
     await this.#broker.finish(this, {
       status: "completed",
-      outcome: { usage, timings: TIMINGS },
+      outcome: { usage, timings: TIMINGS, gpu_ms: GPU_MS },
       items: this.#items.splice(0),
     });
   }
