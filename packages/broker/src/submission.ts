@@ -5,6 +5,7 @@ import {
   modelCodeOf,
   newJobId,
   PlatformError,
+  type EngineRequest,
   type JobId,
   type JobSpec,
 } from "@headrace/contract";
@@ -46,6 +47,8 @@ const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
 export interface Submission {
   readonly spec: JobSpec;
   readonly model: KnownModel;
+  /** What the caller asked for, where the operator's filter made another request of it. */
+  readonly askedRequest?: EngineRequest;
   /** How long the job may wait to start, ms. */
   readonly deadlineMs: number;
   /** How long it is kept once ended, ms; 0 = until delivered. */
@@ -303,9 +306,10 @@ function toInstants(
  * Two requests under one Idempotency-Key are the same when all that the caller chose is the same.
  * It may repeat them with another API key of its tenant: its own may just have been replaced.
  */
-function digestOf({ spec, deadlineMs, retentionMs }: Submission): string {
+function digestOf({ spec, askedRequest, deadlineMs, retentionMs }: Submission): string {
   const { admit_ms: _timing, key: _apiKey, ...chosen } = spec;
+  const asked = { ...chosen, request: askedRequest ?? chosen.request };
   return createHash("sha256")
-    .update(JSON.stringify([chosen, deadlineMs, retentionMs]))
+    .update(JSON.stringify([asked, deadlineMs, retentionMs]))
     .digest("base64url");
 }

@@ -24,6 +24,10 @@ export const ERRORS = {
   request_too_large: { status: 413, type: "invalid_request_error", retryable: false },
   media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },
+  /** The operator's content filter refuses the prompt. */
+  content_rejected: { status: 400, type: "invalid_request_error", retryable: false },
+  /** The operator's content filter gave no verdict, and nothing passes without one. */
+  content_filter_unavailable: { status: 503, type: "server_error", retryable: true },
   queue_unavailable: { status: 503, type: "server_error", retryable: true },
   /** Redis is nearly full: no job is taken in until there is room for what those it has will say. */
   queue_full: { status: 503, type: "server_error", retryable: true },

@@ -7,6 +7,8 @@ const BODY_LIMIT_BYTES = 8 * MEBIBYTE;
 const LARGEST_BODY_LIMIT_BYTES = 256 * MEBIBYTE;
 const MAX_STREAMS = 10_000;
 const LARGEST_MAX_STREAMS = 1_000_000;
+const REVIEW_MS = 2_000;
+const LONGEST_REVIEW_MS = 30_000;
 /** A key that can be guessed is no key: 16 characters of a random one hold 80 bits and more. */
 const SHORTEST_KEY = 16;
 const HIGHEST_PRICE = 1_000_000;
@@ -68,6 +70,16 @@ export const environmentSchema = z.object({
   HEADRACE_GPU_HOUR_PRICE: z.coerce.number().min(0).max(HIGHEST_PRICE).default(0),
   /** What that price is in: a name shown beside costs. */
   HEADRACE_CURRENCY: z.string().min(1).max(LONGEST_CURRENCY).optional(),
+  /** Where each prompt is sent for review before it is queued; see docs/content-filter.md. */
+  INGRESS_CONTENT_FILTER_URL: z.url({ protocol: /^https?$/ }).optional(),
+  /** Sent to that URL as `Authorization: Bearer`. */
+  INGRESS_CONTENT_FILTER_TOKEN: z.string().optional(),
+  /** A module of the operator's own that reviews prompts, instead of a URL. */
+  INGRESS_CONTENT_FILTER_MODULE: z.string().optional(),
+  /** Longest that a review may take, ms. */
+  INGRESS_CONTENT_FILTER_TIMEOUT_MS: integerVariable(1, LONGEST_REVIEW_MS).default(REVIEW_MS),
+  /** What becomes of a prompt that could not be reviewed: refused with 503, or let through. */
+  INGRESS_CONTENT_FILTER_ON_FAILURE: z.enum(["reject", "allow"]).default("reject"),
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
 });
 

@@ -1,6 +1,6 @@
 import { ERRORS, type ErrorCode, type PlatformError } from "@headrace/contract";
 import type { SweepCounts } from "@headrace/broker";
-import type { Log, Metrics } from "@headrace/runtime";
+import { createReport, type Log, type Metrics } from "@headrace/runtime";
 
 import type { Exchange } from "./exchange.ts";
 
@@ -9,20 +9,26 @@ const TTFT_SECONDS = [
   0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 1, 1.5, 3, 5, 10, 20, 30, 60, 600,
 ];
 const DURATION_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
+/** What may come of asking the operator's content filter about a prompt. */
+type Review = "allow" | "reject" | "redact" | "failed";
+const REVIEW_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const REPAIRS = ["expired", "requeued", "removed", "detached", "unbooked"] as const;
 
 /** Each thing that happens here and that somebody may want to count, with its count and log line. */
 export class Events {
   readonly #log: Log;
+  readonly #report: (error: Error) => void;
   readonly #requests;
   readonly #errors;
   readonly #ttft;
   readonly #duration;
   readonly #repairs;
+  readonly #reviews;
   #activeCount = 0;
 
   constructor(metrics: Metrics, log: Log) {
     this.#log = log;
+    this.#report = createReport(log);
     this.#requests = metrics.counter("llm_requests_total", "Requests answered", [
       "endpoint",
       "status",
@@ -42,6 +48,11 @@ export class Events {
         "for want of a caller, bookings undone",
       ["repair"],
     );
+    this.#reviews = metrics.histogram("headrace_content_filter_seconds", {
+      help: "How long the content filter took, by what it said",
+      buckets: REVIEW_SECONDS,
+      labelNames: ["verdict"],
+    });
     metrics.gauge("llm_active_requests", "Requests being answered", () => this.#activeCount);
     for (const code of Object.keys(ERRORS)) this.#errors.inc({ code }, 0);
     for (const repair of REPAIRS) this.#repairs.inc({ repair }, 0);
@@ -73,6 +84,16 @@ export class Events {
   /** An error was told inside a stream, or as the end of a job. */
   errorTold(code: string): void {
     if (isErrorCode(code)) this.#errors.inc({ code });
+  }
+
+  /** The content filter was asked about a prompt. What it was asked and what it said stay unsaid. */
+  promptReviewed(verdict: Review, tookMs: number): void {
+    this.#reviews.observe({ verdict }, tookMs / 1_000);
+  }
+
+  /** @param reason holds nothing of a prompt */
+  contentFilterFailed(reason: string): void {
+    this.#report(new Error(`the content filter gave no verdict: ${reason}`));
   }
 
   firstOutputSent({ arrivedAtMs }: Exchange): void {

@@ -1,11 +1,12 @@
 import { endpointSchema, type Endpoint } from "@headrace/contract";
 
+import { admit } from "./admission.ts";
 import type { Caller } from "./caller.ts";
 import type { Exchange, Handler, Route } from "./exchange.ts";
 import { readJsonBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
 import { StreamedDelivery } from "./streamed-delivery.ts";
-import { readCallForm, sign } from "./submission-form.ts";
+import { readCallForm } from "./submission-form.ts";
 import { SynchronousCall } from "./synchronous-call.ts";
 import { WholeDelivery } from "./whole-delivery.ts";
 
@@ -29,6 +30,7 @@ function generationHandler(services: Services, endpoint: Endpoint): Handler {
     const delivery = call.isStreamed
       ? new StreamedDelivery(services, exchange, call)
       : new WholeDelivery(services, exchange, call);
-    await new SynchronousCall(services, exchange, delivery).run(sign(call.form, exchange));
+    const form = await admit(services, exchange, call.form);
+    await new SynchronousCall(services, exchange, delivery).run(form);
   };
 }

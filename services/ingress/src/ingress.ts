@@ -7,6 +7,8 @@ import { createReport, Metrics, OperationsServer, portOf, type Log } from "@head
 import { createApp } from "./app.ts";
 import { Authentication } from "./authentication.ts";
 import { CommonHeaders } from "./common-headers.ts";
+import type { Reviewer } from "./content-filter/content-filter.ts";
+import { openReviewer, toContentFilter, type ContentFilterConfig } from "./content-filter/open.ts";
 import { diagnose } from "./diagnosis/diagnose.ts";
 import { Events } from "./events.ts";
 import type { Route } from "./exchange.ts";
@@ -45,6 +47,7 @@ export interface IngressConfig {
   readonly isBehindTls: boolean;
   /** Free of charge where nothing is said. */
   readonly pricing?: Pricing;
+  readonly contentFilter: ContentFilterConfig;
   readonly log: Log;
   readonly patience?: Partial<Patience>;
 }
@@ -64,11 +67,12 @@ export class Ingress {
   /**
    * Serve. While Redis is away it serves all the same, and answers 503.
    *
-   * @throws ConfigurationError when a port cannot be had
+   * @throws ConfigurationError when a port cannot be had, or the content filter is none
    * @throws PlatformError `queue_unavailable` when Redis is there and unfit to hold jobs
    */
   static async start(config: IngressConfig): Promise<Ingress> {
-    const services = createServices(config);
+    const reviewer = await openReviewer(config.contentFilter, config.bodyLimitBytes);
+    const services = createServices(config, reviewer);
     try {
       await refuseUnfit(services.broker, config.log);
       const operations = await openOperations(config, services);
@@ -114,7 +118,7 @@ export class Ingress {
   }
 }
 
-function createServices(config: IngressConfig): Services {
+function createServices(config: IngressConfig, reviewer: Reviewer | null): Services {
   const patience: Patience = { ...PATIENCE, ...config.patience };
   const metrics = new Metrics("ingress");
   const readers = new Readers(config.maxStreams, patience);
@@ -131,15 +135,17 @@ function createServices(config: IngressConfig): Services {
     "Redis' memory in use over its maxmemory, 0 without one; submits are refused from 0.7 on",
     () => broker.memoryFullness,
   );
+  const events = new Events(metrics, config.log);
   return {
     broker,
     readers,
-    events: new Events(metrics, config.log),
+    events,
     metrics,
     patience,
     bodyLimitBytes: config.bodyLimitBytes,
     durability,
     pricing,
+    contentFilter: toContentFilter(reviewer, config.contentFilter, events),
   };
 }
 

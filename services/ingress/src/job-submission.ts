@@ -1,6 +1,7 @@
 import type { Submitted } from "@headrace/broker";
 import { isTerminal, PlatformError } from "@headrace/contract";
 
+import { admit } from "./admission.ts";
 import { sendJson, type Headers } from "./answer.ts";
 import type { Caller } from "./caller.ts";
 import type { Exchange } from "./exchange.ts";
@@ -10,7 +11,7 @@ import { toNewJob } from "./job-view.ts";
 import { readPreferredWait } from "./query.ts";
 import { readEmptyBody, readJsonBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
-import { readJobForm, sign, toRetryForm, type JobForm } from "./submission-form.ts";
+import { readJobForm, toRetryForm, type JobForm } from "./submission-form.ts";
 
 /** `POST /v1/jobs`: take a job in. */
 export async function submitJob(
@@ -51,7 +52,8 @@ async function takeIn(
   exchange: Exchange,
   { form, waitSeconds }: { readonly form: JobForm; readonly waitSeconds: number | null },
 ): Promise<void> {
-  const submitted = await services.broker.submit({ ...sign(form, exchange), attachedTo: null });
+  const admitted = await admit(services, exchange, form);
+  const submitted = await services.broker.submit({ ...admitted, attachedTo: null });
   const { id, isNew } = submitted;
   const answerHeaders: Headers = {
     location: `/v1/jobs/${id}`,

@@ -23,6 +23,13 @@ await runService(createLog(NAME, "info"), async (signal) => {
       gpuHourPrice: environment.HEADRACE_GPU_HOUR_PRICE,
       currency: environment.HEADRACE_CURRENCY ?? null,
     },
+    contentFilter: {
+      url: environment.INGRESS_CONTENT_FILTER_URL ?? null,
+      token: environment.INGRESS_CONTENT_FILTER_TOKEN ?? null,
+      modulePath: environment.INGRESS_CONTENT_FILTER_MODULE ?? null,
+      timeoutMs: environment.INGRESS_CONTENT_FILTER_TIMEOUT_MS,
+      passesOnFailure: environment.INGRESS_CONTENT_FILTER_ON_FAILURE === "allow",
+    },
     log: createLog(NAME, environment.LOG_LEVEL),
   });
   await whenAborted(signal);

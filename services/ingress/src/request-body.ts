@@ -23,7 +23,11 @@ const PATIENCE_FACTOR = 8;
  */
 export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
   assertReadable(request);
-  const bytes = await readBytes(request, limitBytes);
+  return parseJson(await readBytes(request, limitBytes));
+}
+
+/** Parse what came from outside. @throws PlatformError `request_invalid`, as `readJsonBody` says */
+export function parseJson(bytes: Buffer): unknown {
   if (bytes.length === 0) throw invalid("the body is empty; expected a JSON object");
   if (!isUtf8(bytes)) throw invalid("the body is not valid UTF-8");
   assertBounded(bytes);

@@ -2,6 +2,7 @@ import type { IngressBroker } from "@headrace/broker";
 import type { Durability } from "@headrace/contract";
 import type { Metrics } from "@headrace/runtime";
 
+import type { ContentFilter } from "./content-filter/content-filter.ts";
 import type { Events } from "./events.ts";
 import type { Patience, Readers } from "./readers.ts";
 
@@ -23,4 +24,6 @@ export interface Services {
   readonly bodyLimitBytes: number;
   readonly durability: Durability;
   readonly pricing: Pricing;
+  /** Null where prompts are not reviewed. */
+  readonly contentFilter: ContentFilter | null;
 }

@@ -4,7 +4,6 @@ import {
   isTerminal,
   PlatformError,
   prioritySchema,
-  REQUEST_SCHEMAS,
   submitSchema,
   type Endpoint,
   type EngineRequest,
@@ -12,7 +11,7 @@ import {
 import { z } from "zod";
 
 import type { Caller } from "./caller.ts";
-import type { Exchange } from "./exchange.ts";
+import { REQUESTS_BY_ENDPOINT } from "./engine-request.ts";
 import { validate } from "./validation.ts";
 
 /** What a job gets whose caller did not say; the durations are seconds. */
@@ -41,12 +40,9 @@ const deadlineHeaderSchema = z
   .transform(Number)
   .pipe(deadlineSecondsSchema);
 
-/** Each endpoint's schema, as far as it matters here: what comes out names a model. */
-const requestSchemas: Readonly<Record<Endpoint, z.ZodType<EngineRequest>>> = REQUEST_SCHEMAS;
-
 const idempotencyKeySchema = z.string().min(1).max(LONGEST_KEY);
 
-/** A job as its caller wants it. What is left to say is how long admitting it took. */
+/** A job as its caller wants it. `admit` makes of it what can be submitted. */
 export type JobForm = Omit<Submission, "spec" | "attachedTo"> & {
   readonly spec: Omit<Submission["spec"], "admit_ms">;
 };
@@ -57,14 +53,6 @@ export interface CallForm {
   readonly isStreamed: boolean;
   /** The caller wants token counts at the end of the stream. */
   readonly includesUsage: boolean;
-}
-
-/** Put the time that admitting took into the form. */
-export function sign<Form extends JobForm>(
-  form: Form,
-  { arrivedAtMs }: Exchange,
-): Form & { spec: Submission["spec"] } {
-  return { ...form, spec: { ...form.spec, admit_ms: performance.now() - arrivedAtMs } };
 }
 
 /**
@@ -78,7 +66,7 @@ export async function readJobForm(
   { body, idempotencyKey }: { readonly body: unknown; readonly idempotencyKey: unknown },
 ): Promise<JobForm> {
   const submit = validate(submitSchema, body);
-  validate(requestSchemas[submit.endpoint], submit.request, REQUEST_FIELD);
+  validate(REQUESTS_BY_ENDPOINT[submit.endpoint], submit.request, REQUEST_FIELD);
   return {
     spec: {
       ...ownerOf(caller),
@@ -146,7 +134,7 @@ export async function readCallForm(
     readonly headers: Readonly<Record<string, unknown>>;
   },
 ): Promise<CallForm> {
-  const request = validate(requestSchemas[endpoint], body);
+  const request = validate(REQUESTS_BY_ENDPOINT[endpoint], body);
   const isStreamed = endpoint !== "/v1/embeddings" && request["stream"] === true;
   const deadline = headers[DEADLINE_HEADER];
   const priority = headers[PRIORITY_HEADER];

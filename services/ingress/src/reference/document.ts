@@ -100,6 +100,7 @@ function introduction(bodyLimitBytes: number): string {
     `Limits and defaults: bodies to ${bodyLimitBytes} bytes, uncompressed JSON nested to 64 levels, of at most 100,000 fields, lists and objects; a job may wait 1 h to start, a synchronous call 60 s; an ended job is kept 24 h, that of a synchronous call 10 minutes; streams carry a comment every 15 s; answers are held back 60 s at most.`,
     "Pages in a browser may call from the origins that the operator lists (`INGRESS_CORS_ORIGINS`), with a key and without cookies; from no other.",
     "What a 202 is worth is the operator's choice (`HEADRACE_DURABILITY`): Redis has the job (a power cut may cost its last second or two), has synced it to disk, or a replica has it too.",
+    "The operator may have prompts reviewed before they are queued: one that the filter refuses is answered 400 `content_rejected`, one that it could not look at 503 `content_filter_unavailable`.",
     "503 means not accepted, or safe to repeat with the same `Idempotency-Key`; 502 and 504 only end synchronous calls, whose job was accepted and has ended.",
   ].join("\n\n");
 }

@@ -21,6 +21,13 @@ export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
     metricsPeers: [],
     corsOrigins: [],
     isBehindTls: false,
+    contentFilter: {
+      url: null,
+      token: null,
+      modulePath: null,
+      timeoutMs: 2_000,
+      passesOnFailure: false,
+    },
     log: logs,
     patience: { heartbeatMs: 200, drainMs: 400, graceMs: 400 },
   };
