@@ -229,13 +229,21 @@ export class IngressBroker {
     return guard(readLog(this.#redis, job, { after, limit }));
   }
 
-  /** @throws PlatformError `job_not_found` for an unknown job, and alike for another tenant's */
+  /**
+   * @throws PlatformError `job_not_found` for an unknown job, and alike for another tenant's;
+   *   `job_of_later_version` for one that only a later version of Headrace can read
+   */
   async getJob(tenant: string, job: JobId): Promise<JobRecord> {
-    const [record] = await guard(findRecords(this.#redis, [job]));
-    if (!record || record.spec.tenant !== tenant) {
+    const [record = null] = await guard(findRecords(this.#redis, [job]));
+    const owner = record?.spec === null ? record.tenant : record?.spec.tenant;
+    if (record === null || owner !== tenant) {
       throw new PlatformError("job_not_found", `there is no job ${job}`);
     }
-    return record;
+    if (record.spec !== null) return record;
+    throw new PlatformError(
+      "job_of_later_version",
+      `${job} was made by a later version of Headrace than this ingress; an ingress of that version can tell of it`,
+    );
   }
 
   /** What became of a job's attempts. */

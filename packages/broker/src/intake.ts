@@ -33,7 +33,12 @@ const RETRY_MS = 500;
 /** An entry is accepted before its job is queued: one that is not there after this never will be. */
 const FORGOTTEN_MS = 60_000;
 /** How long a job that cannot be read is kept from the others of its queue. */
-const UNREADABLE_MS = 1_000;
+const UNREADABLE_MS = 2_000;
+/**
+ * Such jobs kept at once without taking slots: they lead the queue again each time, and with as many
+ * of them as slots nothing behind them would ever run. It takes about 1 ms to put one aside.
+ */
+const ASIDE_LIMIT = 1_000;
 /** How long closing waits for what is under way. */
 const CLOSE_MS = 1_000;
 
@@ -88,6 +93,8 @@ export class Intake {
   readonly #renewal: NodeJS.Timeout;
   #fetches: Promise<boolean[]> = Promise.resolve([]);
   readonly #admissions = new Set<Promise<void>>();
+  /** Of the admissions, those of jobs that are kept aside. */
+  #aside = 0;
   #tokens = 0;
 
   constructor(
@@ -122,7 +129,7 @@ export class Intake {
     while (!signal.aborted) {
       const slots = await this.#slots.whenFree(signal);
       if (slots === 0) return;
-      const free = slots - this.#admissions.size;
+      const free = slots - this.#admitting;
       if (free <= 0) {
         await unlessAborted(Promise.race(this.#admissions), signal);
         continue;
@@ -189,6 +196,11 @@ export class Intake {
     this.#held.clear();
   }
 
+  /** Claims under way, each of which may take a slot. */
+  get #admitting(): number {
+    return this.#admissions.size - Math.min(this.#aside, ASIDE_LIMIT);
+  }
+
   /** By the fetch, not by the job alone: the same worker may have fetched the job again. */
   #take({ job, token }: Hold): Held | null {
     const held = this.#held.get(job);
@@ -223,7 +235,7 @@ export class Intake {
   async #countBacklog(): Promise<number> {
     const { code, version } = this.#holder;
     const lists = ["wait", "prioritized", "marker"].map((name) => keys.queue(code, version, name));
-    const hasRoom = this.#slots.countFree() > this.#admissions.size;
+    const hasRoom = this.#slots.countFree() > this.#admitting;
     try {
       return await backlog(
         this.#redis,
@@ -291,8 +303,13 @@ export class Intake {
   /** A worker of the version that made the job can run it. The pause keeps it from going round. */
   async #leaveToOthers(claim: Claim, signal: AbortSignal): Promise<void> {
     this.#report(new Error(`${claim.job} was made by a later version, and is left to its workers`));
-    await delay(UNREADABLE_MS, undefined, { signal }).catch(() => {});
-    await this.#slots.decline(claim);
+    this.#aside += 1;
+    try {
+      await delay(UNREADABLE_MS, undefined, { signal }).catch(() => {});
+      await this.#slots.decline(claim);
+    } finally {
+      this.#aside -= 1;
+    }
   }
 
   /** Let go of a job that needs no work. */

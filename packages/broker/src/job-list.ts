@@ -17,7 +17,12 @@ export interface JobQuery {
   readonly after: JobId | null;
 }
 
-/** A tenant's jobs, newest first. @throws PlatformError `job_not_found` for an unknown `after` */
+/**
+ * A tenant's jobs, newest first. One that only a later version of Headrace can read is left out: it
+ * must not keep the others from being listed.
+ *
+ * @throws PlatformError `job_not_found` for an unknown `after`
+ */
 export async function listJobs(
   redis: Redis,
   tenant: string,
@@ -29,7 +34,7 @@ export async function listJobs(
     const ids = await redis.zrevrange(keys.jobs(tenant), rank, rank + LIST_PAGE - 1);
     const records = await findRecords(redis, jobIdSchema.array().parse(ids));
     for (const record of records) {
-      if (record === null || !matches(record, query)) continue;
+      if (record === null || record.spec === null || !matches(record, query)) continue;
       if (jobs.length === query.limit) return { jobs, hasMore: true };
       jobs.push(record);
     }

@@ -8,6 +8,7 @@ import {
   type JobStatus,
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
+import { z } from "zod";
 
 import { keys } from "./keys.ts";
 
@@ -25,6 +26,15 @@ export interface JobRecord {
   readonly end: JobEnd | null; // null while the job is open
 }
 
+/** A job that a later version of Headrace made, in words that this one does not know. */
+export interface LaterRecord {
+  readonly id: JobId;
+  readonly tenant: string;
+  readonly spec: null;
+}
+
+const ownedSchema = z.looseObject({ tenant: z.string() });
+
 const FIELDS = [
   "state",
   "spec",
@@ -41,25 +51,35 @@ const FIELDS = [
 export async function findRecords(
   redis: Redis,
   jobs: readonly JobId[],
-): Promise<(JobRecord | null)[]> {
+): Promise<(JobRecord | LaterRecord | null)[]> {
   const replies = await Promise.all(jobs.map((job) => redis.hmget(keys.entry(job), ...FIELDS)));
   return jobs.map((job, at) => parseRecord(job, replies[at] ?? []));
 }
 
-function parseRecord(id: JobId, fields: readonly (string | null)[]): JobRecord | null {
+function parseRecord(
+  id: JobId,
+  fields: readonly (string | null)[],
+): JobRecord | LaterRecord | null {
   const [state, spec, version, acceptedAt, deadlineAt, retention, firstClaimedAt, attempts, end] =
     fields;
   if (state === null || state === undefined) return null;
+  const written: unknown = JSON.parse(spec ?? "null");
+  const status = jobStatusSchema.safeParse(state);
+  const readable = jobSpecSchema.safeParse(written);
+  const ended = jobEndSchema.nullable().safeParse(JSON.parse(end ?? "null"));
+  if (!status.success || !readable.success || !ended.success) {
+    return { id, tenant: ownedSchema.parse(written).tenant, spec: null };
+  }
   return {
     id,
-    status: jobStatusSchema.parse(state),
-    spec: jobSpecSchema.parse(JSON.parse(spec ?? "null")),
+    status: status.data,
+    spec: readable.data,
     version: version ?? "",
     acceptedAtMs: Number(acceptedAt),
     deadlineAtMs: Number(deadlineAt),
     retentionMs: Number(retention),
     firstClaimedAtMs: firstClaimedAt ? Number(firstClaimedAt) : null,
     attempts: Number(attempts ?? 0),
-    end: end ? jobEndSchema.parse(JSON.parse(end)) : null,
+    end: ended.data,
   };
 }

@@ -1,4 +1,5 @@
-import { START } from "@headrace/contract";
+import { START, type JobId } from "@headrace/contract";
+import type { Redis } from "ioredis";
 import { describe, expect } from "vitest";
 
 import { keys } from "./keys.ts";
@@ -17,8 +18,7 @@ describe("a job that a later version of Headrace made", () => {
     worker.slots = 0;
     const job = await submit();
     const spec = (await redis.hget(keys.entry(job), "spec")) ?? "";
-    const later = spec.replace("/v1/chat/completions", "/v9/thoughts");
-    await redis.hset(keys.entry(job), "spec", later);
+    const later = await makeLater(redis, job);
 
     worker.takeMore(1);
     await expect
@@ -31,6 +31,39 @@ describe("a job that a later version of Headrace made", () => {
     expect(later).not.toBe(spec);
     expect(attempt).toMatchObject({ job, epoch: 2, attempts: 1 });
     expect(await redis.hget(keys.entry(job), "deaths")).toBe("0");
+  });
+
+  test("does not keep those behind it from running", async ({ redis, startWorker, submit }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    for (let count = 0; count < 3; count += 1) await makeLater(redis, await submit());
+    const job = await submit();
+
+    worker.takeMore(2);
+    const { attempt } = await worker.next();
+
+    expect(attempt.job).toBe(job);
+  });
+
+  test("is told of by nobody who cannot read it, and keeps no other from being listed", async ({
+    ingress,
+    redis,
+    submit,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const [later, job] = [await submit(), await submit()];
+    await makeLater(redis, later);
+    const list = { status: null, model: null, limit: 10, after: null };
+
+    await expect(ingress.getJob("default", later)).rejects.toMatchObject({
+      code: "job_of_later_version",
+      status: 503,
+    });
+    await expect(ingress.getJob("other", later)).rejects.toMatchObject({ code: "job_not_found" });
+    const { jobs } = await ingress.listJobs("default", list);
+    expect(jobs.map(({ id }) => id)).toEqual([job]);
   });
 
   test("runs where all that is new can be passed over", async ({
@@ -57,3 +90,11 @@ describe("a job that a later version of Headrace made", () => {
     expect(reader.text).toBe("said");
   });
 });
+
+/** As if a later version had made the job. @returns its spec */
+async function makeLater(redis: Redis, job: JobId): Promise<string> {
+  const spec = (await redis.hget(keys.entry(job), "spec")) ?? "";
+  const later = spec.replace("/v1/chat/completions", "/v9/thoughts");
+  await redis.hset(keys.entry(job), "spec", later);
+  return later;
+}

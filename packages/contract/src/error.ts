@@ -28,6 +28,8 @@ export const ERRORS = {
   content_rejected: { status: 400, type: "invalid_request_error", retryable: false },
   /** The operator's content filter gave no verdict, and nothing passes without one. */
   content_filter_unavailable: { status: 503, type: "server_error", retryable: true },
+  /** An update is under way: an ingress of the later version, asked next, can answer. */
+  job_of_later_version: { status: 503, type: "server_error", retryable: true },
   queue_unavailable: { status: 503, type: "server_error", retryable: true },
   /** Redis is nearly full: no job is taken in until there is room for what those it has will say. */
   queue_full: { status: 503, type: "server_error", retryable: true },

@@ -50,7 +50,7 @@ export const REPLIES = {
   tooLarge: error("The body is over the limit."),
   mediaType: error("The body is not `application/json`, or is compressed."),
   unavailable: error(
-    "The queue cannot be reached, or it or this server is full (`queue_full` while Redis is at 70 % of its memory): not accepted, or safe to repeat with the same `Idempotency-Key`. Carries `retry-after`.",
+    "The queue cannot be reached, or it or this server is full (`queue_full` while Redis is at 70 % of its memory), or the job was made by a later version of Headrace than this server's (`job_of_later_version`, while an update is under way): not accepted, or safe to repeat with the same `Idempotency-Key`. Carries `retry-after`.",
   ),
 } as const satisfies Record<string, Reply>;
 
