@@ -13,8 +13,13 @@ export interface ClockOffset {
 export async function readClockOffset(redis: Redis): Promise<ClockOffset> {
   const askedAt = performance.now();
   const ownNowMs = Date.now();
-  const [seconds, microseconds] = await redis.time();
+  const redisNowMs = await readRedisMs(redis);
   const errorMs = (performance.now() - askedAt) / 2;
-  const redisNowMs = Number(seconds) * 1_000 + Number(microseconds) / 1_000;
   return { redisNowMs, offsetMs: redisNowMs - ownNowMs - errorMs, errorMs };
+}
+
+/** Ask Redis for the time. @returns ms since the epoch */
+export async function readRedisMs(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await redis.time();
+  return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
 }

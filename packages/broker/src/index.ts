@@ -1,4 +1,7 @@
 // for an ingress
+export type { ApiKeyCache } from "./api-key-cache.ts";
+export { digestApiKey, type KeyRecord } from "./api-key-record.ts";
+export type { AuditListener, AuditNote, AuditRecord } from "./audit-log.ts";
 export type { AttemptHistory, PastAttempt } from "./attempt-history.ts";
 export { IngressBroker, type IngressBrokerOptions } from "./ingress-broker.ts";
 export { isAnswering, type ReplicaState } from "./fitness.ts";
@@ -11,6 +14,7 @@ export type { Standing } from "./standing.ts";
 export type { Submission, Submitted } from "./submission.ts";
 export type { SweepCounts } from "./sweep.ts";
 export type { DayUsage } from "./usage-book.ts";
+export type { TenantRecord } from "./tenant-desk.ts";
 export { isTerminalEntry, type LogEntry, type LogEntryType } from "./token-log.ts";
 
 // for a worker

@@ -8,11 +8,14 @@ import {
   type JobId,
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
-import { z } from "zod";
 
+import { ApiKeyCache } from "./api-key-cache.ts";
+import { ApiKeyDesk } from "./api-key-desk.ts";
 import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
+import { AuditLog, type AuditListener } from "./audit-log.ts";
 import { assertAlwaysSynced, assertFit, assertReplicated } from "./fitness.ts";
 import type { Follower, Reader } from "./follower.ts";
+import { guard } from "./guard.ts";
 import { Inbox } from "./inbox.ts";
 import { inspect, type Inspection } from "./inspection.ts";
 import { JobQueues } from "./job-queue.ts";
@@ -28,6 +31,7 @@ import { readStanding, type Standing } from "./standing.ts";
 import { Settler } from "./settler.ts";
 import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
+import { TenantDesk } from "./tenant-desk.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
 import { readUsage, UsageBook, type DayUsage } from "./usage-book.ts";
 import { UnwantedJobs } from "./unwanted-jobs.ts";
@@ -40,6 +44,10 @@ export interface IngressBrokerOptions {
   readonly gpuHourPrice?: number;
   /** Receives failures that no call can report, such as a lost connection. */
   readonly report: Report;
+  /** Receives every entry of the audit log that is made here. */
+  readonly onAudited?: AuditListener;
+  /** Told of every API key met here that was revoked or deleted, wherever that was done. */
+  readonly onKeyEnded?: (id: string) => void;
 }
 
 /** The broker as an ingress sees it: jobs go in, entries come out. */
@@ -62,9 +70,16 @@ export class IngressBroker {
   readonly #watch: RedisWatch;
   readonly #sweep: Sweep;
   readonly #settler: Settler;
+  /** The keys that callers present. */
+  readonly knownKeys: ApiKeyCache;
+  /** What operators do with keys. */
+  readonly apiKeys: ApiKeyDesk;
+  readonly tenants: TenantDesk;
+  readonly audit: AuditLog;
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
-  constructor({ redisUrl, durability, report, gpuHourPrice = 0 }: IngressBrokerOptions) {
+  constructor(options: IngressBrokerOptions) {
+    const { redisUrl, durability, report, gpuHourPrice = 0 } = options;
     this.#durability = durability;
     this.#report = report;
     this.#redis = connectProducer(redisUrl, report);
@@ -86,6 +101,10 @@ export class IngressBroker {
       report,
     });
     this.#inbox = new Inbox(this.#redis, this.#subscriber, this.#ingress);
+    this.knownKeys = new ApiKeyCache(this.#redis, report, options.onKeyEnded ?? (() => {}));
+    this.audit = new AuditLog(this.#redis, options.onAudited ?? (() => {}));
+    this.apiKeys = new ApiKeyDesk(this.#redis, this.audit);
+    this.tenants = new TenantDesk(this.#redis, this.audit);
     this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
     const takers = [new UsageBook(this.#redis, gpuHourPrice)];
     const settling = { redis: this.#redis, models: this.#models, takers, report };
@@ -298,23 +317,12 @@ export class IngressBroker {
   async close(): Promise<void> {
     await this.#settler.stop();
     await this.#sweep.stop();
+    await this.knownKeys.close();
     this.#unwanted.close();
     this.#watch.close();
     this.#confirmation?.close();
     this.#inbox.close();
     await this.#queues.close();
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
-  }
-}
-
-/** What Redis did not answer is the queue's absence to a caller, not a bug of ours. */
-async function guard<Answer>(answer: Promise<Answer>): Promise<Answer> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof PlatformError || error instanceof z.ZodError) throw error;
-    throw new PlatformError("queue_unavailable", "the queue cannot be reached; try again shortly", {
-      cause: error,
-    });
   }
 }

@@ -32,11 +32,28 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{t:<tenant>}:settled` | tenant | hash | settle | one field per model | for ever | next settle |
  * | `hr:{t:<tenant>}:usage:<day>` | tenant | hash | settle | five fields per key and model | 400 days | its time to live |
  * | `hr:{t:<tenant>}:month:<month>` | tenant | hash | settle | two fields per key | 400 days | its time to live |
+ * | `hr:{keys}:by-id` | keys | hash | admin calls | 10,000 keys | until deleted | - |
+ * | `hr:{keys}:by-age` | keys | zset | admin calls | one member per key | as the key | - |
+ * | `hr:{keys}:used` | keys | hash | ingress, every minute | one field per key | as the key | next use |
+ * | `hr:{keys}:tenants` | keys | hash | admin calls | 10,000 tenants | for ever | - |
+ * | `hr:{keys}:version` | keys | string | admin calls | one | for ever | next change |
+ * | `hr:{keys}:audit` | keys | stream | admin calls that change something | 10,000 entries | trimmed | - |
+ * | `hr:{keys}:audit-refused` | keys | stream | admin calls denied or refused | 10,000 entries | trimmed | - |
  */
 export const keys = {
   modelsByName: "hr:{models}:by-name",
   modelsByCode: "hr:{models}:by-code",
   tenants: "hr:{models}:tenants",
+
+  apiKeys: "hr:{keys}:by-id",
+  apiKeysByAge: "hr:{keys}:by-age",
+  apiKeysUsed: "hr:{keys}:used",
+  tenantSettings: "hr:{keys}:tenants",
+  /** When keys or tenants last changed: what every ingress looks at twice a second. */
+  apiKeysVersion: "hr:{keys}:version",
+  audit: "hr:{keys}:audit",
+  /** Kept apart, so that whoever is refused again and again pushes out nothing that was done. */
+  auditRefused: "hr:{keys}:audit-refused",
 
   slot: (code: ModelCode): string => `hr:{${code}}`,
   slotOf: (job: JobId): string => `hr:{${modelCodeOf(job)}}`,

@@ -1,5 +1,8 @@
 import { z } from "zod";
 
+import { ALPHABET, randomText } from "./random-text.ts";
+import { DEFAULT_TENANT, tenantNameSchema } from "./tenant.ts";
+
 /**
  * What a key may be used for: `submit` makes, cancels and deletes jobs, `read` reads what its tenant
  * has, `admin` manages the keys and tenants of the whole platform. None includes another.
@@ -42,7 +45,118 @@ export const keyLimitsSchema = z.strictObject({
 });
 export type KeyLimits = z.infer<typeof keyLimitsSchema>;
 
-/** What a tenant's share of the GPUs is weighed by, against others that also have jobs waiting. */
-export const weightSchema = z.number().min(0.01).max(100);
-/** The weight of a tenant of whom nothing else was said. */
-export const DEFAULT_WEIGHT = 1;
+/** Id of the key that the operator's environment holds: it is in no registry. */
+export const ROOT_KEY_ID = "root";
+
+/** 40 bits: ids need not be secret, only different. */
+const ID_BYTES = 5;
+const ID_LENGTH = 8;
+/** 240 bits: beyond guessing, so that a plain SHA-256 is digest enough. */
+const SECRET_BYTES = 30;
+const SECRET_LENGTH = 48;
+
+const keyPattern = new RegExp(`^hr_([${ALPHABET}]{${ID_LENGTH}})_[${ALPHABET}]{${SECRET_LENGTH}}$`);
+
+/** Public part of a key. */
+export const keyIdSchema = z
+  .string()
+  .regex(new RegExp(`^[${ALPHABET}]{${ID_LENGTH}}$`), `expected the ${ID_LENGTH} characters`);
+
+/** Make the id of a new key. */
+export function newKeyId(): string {
+  return randomText(ID_BYTES);
+}
+
+/** Make a key that nobody can guess: `hr_<id>_<secret>`. */
+export function newApiKey(id: string): string {
+  return `hr_${id}_${randomText(SECRET_BYTES)}`;
+}
+
+/** Read which key it is that was presented. @returns null when it has not the form of one */
+export function findKeyId(presented: string): string | null {
+  return keyPattern.exec(presented)?.[1] ?? null;
+}
+
+const nameSchema = z.string().trim().min(1).max(100);
+const scopesSchema = z
+  .array(scopeSchema)
+  .min(1)
+  .refine((scopes) => new Set(scopes).size === scopes.length, "expected each scope once");
+/** Unix seconds; whether that is still to come is Redis' to say. */
+const expirySchema = z.number().min(0).max(MOST_MONTHLY);
+
+/** Body of `POST /admin/v1/keys`. */
+export const keyCreateSchema = z.strictObject({
+  name: nameSchema,
+  tenant: tenantNameSchema.default(DEFAULT_TENANT),
+  scopes: scopesSchema.default(["submit", "read"]),
+  limits: keyLimitsSchema.nullish(),
+  expires_at: expirySchema.nullish(),
+});
+export type KeyCreate = z.input<typeof keyCreateSchema>;
+
+/** Body of `POST /admin/v1/keys/{id}`: what is not given stays. */
+export const keyUpdateSchema = z
+  .strictObject({
+    name: nameSchema.optional(),
+    scopes: scopesSchema.optional(),
+    /** All limits anew; null = none. */
+    limits: keyLimitsSchema.nullable().optional(),
+    expires_at: expirySchema.nullable().optional(),
+  })
+  .refine((fields) => Object.keys(fields).length > 0, "expected at least one field to change");
+export type KeyUpdate = z.infer<typeof keyUpdateSchema>;
+
+const LONGEST_OVERLAP_SECONDS = 30 * 24 * 3_600;
+const DEFAULT_OVERLAP_SECONDS = 24 * 3_600;
+
+/** Body of `POST /admin/v1/keys/{id}/rotate`. */
+export const keyRotateSchema = z.strictObject({
+  /** How long the secrets there were stay valid; 0 = they end now. */
+  overlap_seconds: z.number().min(0).max(LONGEST_OVERLAP_SECONDS).default(DEFAULT_OVERLAP_SECONDS),
+});
+export type KeyRotate = z.input<typeof keyRotateSchema>;
+
+export const KEY_STATUSES = ["active", "expired", "revoked"] as const;
+
+/** A key as the API shows it, without its secret. Instants are Unix seconds. */
+export const apiKeySchema = z.object({
+  id: z.string(),
+  object: z.literal("api_key"),
+  name: z.string(),
+  tenant: z.string(),
+  scopes: z.array(scopeSchema),
+  limits: keyLimitsSchema.nullable(),
+  status: z.enum(KEY_STATUSES),
+  created_at: z.number(),
+  expires_at: z.number().nullable(),
+  /** To the minute; null when it never was. */
+  last_used_at: z.number().nullable(),
+  rotated_at: z.number().nullable(),
+  /** Until when a secret from before the last rotation is valid as well; null when none is. */
+  overlap_ends_at: z.number().nullable(),
+  revoked_at: z.number().nullable(),
+});
+export type ApiKey = z.infer<typeof apiKeySchema>;
+
+/** A key with its secret: shown when it is made, and never again. */
+export const newKeySchema = apiKeySchema.extend({ key: z.string() });
+export type NewKey = z.infer<typeof newKeySchema>;
+
+/** A page of keys, newest first. */
+export const keyListSchema = z.object({
+  object: z.literal("list"),
+  data: z.array(apiKeySchema),
+  first_id: z.string().nullable(),
+  last_id: z.string().nullable(),
+  has_more: z.boolean(),
+});
+export type KeyList = z.infer<typeof keyListSchema>;
+
+/** Answer of `DELETE /admin/v1/keys/{id}`. */
+export const keyDeletedSchema = z.object({
+  id: z.string(),
+  object: z.literal("api_key"),
+  deleted: z.literal(true),
+});
+export type KeyDeleted = z.infer<typeof keyDeletedSchema>;

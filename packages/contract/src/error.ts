@@ -14,6 +14,9 @@ export const ERRORS = {
   api_key_invalid: { status: 401, type: "authentication_error", retryable: false },
   /** The key is valid, and not for this: another key of the tenant may be. */
   scope_missing: { status: 403, type: "permission_error", retryable: false },
+  /** Of the keys that the operator gives out; a caller's own that is unknown is `api_key_invalid`. */
+  key_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  tenant_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   job_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   model_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   route_not_found: { status: 404, type: "invalid_request_error", retryable: false },
@@ -21,6 +24,13 @@ export const ERRORS = {
   job_not_ended: { status: 409, type: "invalid_request_error", retryable: false },
   /** The job has its result: there is nothing to run again. */
   job_completed: { status: 409, type: "invalid_request_error", retryable: false },
+  key_revoked: { status: 409, type: "invalid_request_error", retryable: false },
+  /** Too many secrets of the key are still valid for another. */
+  key_rotating: { status: 409, type: "invalid_request_error", retryable: false },
+  /** Another call changed the same key or tenant at the same time, again and again. */
+  key_contended: { status: 409, type: "invalid_request_error", retryable: true },
+  /** There is no room for another key or tenant. */
+  registry_full: { status: 409, type: "invalid_request_error", retryable: false },
   request_too_large: { status: 413, type: "invalid_request_error", retryable: false },
   media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },

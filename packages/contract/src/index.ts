@@ -1,4 +1,5 @@
 export * from "./api-key.ts";
+export * from "./audit.ts";
 export * from "./cursor.ts";
 export * from "./diagnosis.ts";
 export * from "./durability.ts";
@@ -15,6 +16,7 @@ export * from "./response-request.ts";
 export * from "./result.ts";
 export * from "./spec.ts";
 export * from "./stage.ts";
+export * from "./tenant.ts";
 export * from "./timeline.ts";
 export * from "./usage.ts";
 export * from "./usage-report.ts";

@@ -9,6 +9,7 @@ import { scopeFor, type Caller } from "./caller.ts";
 import type { CommonHeaders } from "./common-headers.ts";
 import type { Events } from "./events.ts";
 import type { Exchange, Method, Route } from "./exchange.ts";
+import type { OpenCalls } from "./open-calls.ts";
 
 /** A caller's own request id is taken when it can be logged and sent back without harm. */
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -20,6 +21,9 @@ export interface Gate {
   readonly authentication: Authentication;
   readonly events: Events;
   readonly commonHeaders: CommonHeaders;
+  readonly openCalls: OpenCalls;
+  /** Told of a call of the operator's that comes with a key without the scope for it. */
+  readonly onDenied: (exchange: Exchange, caller: Caller, action: string) => Promise<void>;
 }
 
 /**
@@ -99,10 +103,16 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
     return handler === undefined ? refuseMethod(exchange, route) : handler(exchange);
   }
   const caller = await gate.authentication.authenticate(headers.authorization);
+  gate.openCalls.enter(caller.keyId, exchange);
   const handler = findHandler(route.methods, method);
   if (handler === undefined) return refuseMethod(exchange, route);
-  assertScope(caller, method, route);
-  return handler(exchange, caller);
+  const scope = scopeFor(method, route.path);
+  if (caller.scopes.has(scope)) return handler(exchange, caller);
+  if (scope === "admin") {
+    const action = findHandler(route.actions ?? {}, method) ?? `${method} ${route.path}`;
+    await gate.onDenied(exchange, caller, action);
+  }
+  return refuseScope(caller, `${method} ${route.path} needs a key with the scope ${scope}`);
 }
 
 function findHandler<Each>(
@@ -125,14 +135,9 @@ function refuseMethod({ response }: Exchange, { path, methods }: Route): never {
   throw new PlatformError("method_not_allowed", `${path} takes ${allowed}`);
 }
 
-function assertScope({ scopes }: Caller, method: string, { path }: Route): void {
-  const scope = scopeFor(method, path);
-  if (scopes.has(scope)) return;
+function refuseScope({ scopes }: Caller, need: string): never {
   const has = [...scopes].join(", ");
-  throw new PlatformError(
-    "scope_missing",
-    `${method} ${path} needs a key with the scope ${scope}; this one has ${has}`,
-  );
+  throw new PlatformError("scope_missing", `${need}; this one has ${has}`);
 }
 
 function refusePath(): never {

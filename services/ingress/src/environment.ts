@@ -40,7 +40,7 @@ const originsVariable = z
 
 /** The ingress' environment: one field per variable. */
 export const environmentSchema = z.object({
-  /** The one API key callers must present. */
+  /** The operator's own API key, with every scope. Others are made with it, and kept in Redis. */
   HEADRACE_API_KEY: z
     .string(`required, at least ${SHORTEST_KEY} characters`)
     .min(SHORTEST_KEY, `expected at least ${SHORTEST_KEY} characters`),

@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode, type PlatformError } from "@headrace/contract";
-import type { SweepCounts } from "@headrace/broker";
+import type { AuditNote, AuditRecord, SweepCounts } from "@headrace/broker";
 import { createReport, type Log, type Metrics } from "@headrace/runtime";
 
 import type { Exchange } from "./exchange.ts";
@@ -79,6 +79,15 @@ export class Events {
     this.errorTold(error.code);
     if (error.code !== "internal") return;
     this.#log.error({ requestId, route, ...describeBug(error.cause) }, "request failed by a bug");
+  }
+
+  /** An operator did, tried or was denied something: one line each, for those who keep logs. */
+  audited(audit: AuditRecord): void {
+    this.#log.info({ audit }, `${audit.action} ${audit.outcome}`);
+  }
+
+  auditFailed({ action, actor, requestId }: AuditNote, error: unknown): void {
+    this.#log.error({ action, actor, requestId, error }, "the audit log took no entry in Redis");
   }
 
   /** An error was told inside a stream, or as the end of a job. */

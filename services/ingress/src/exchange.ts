@@ -34,8 +34,10 @@ interface Place {
 }
 
 /** A path, and what answers each method on it to whoever has a key with the scope for it. */
-interface KeyedRoute extends Place {
+export interface KeyedRoute extends Place {
   readonly isOpen?: never;
+  /** What the audit log calls each method, on a path of the operator's. */
+  readonly actions?: Readonly<Partial<Record<Method, string>>>;
   readonly methods: Readonly<Partial<Record<Method, Handler>>>;
 }
 

@@ -4,7 +4,8 @@ import { IngressBroker } from "@headrace/broker";
 import type { Durability } from "@headrace/contract";
 import { createReport, Metrics, OperationsServer, portOf, type Log } from "@headrace/runtime";
 
-import { createApp } from "./app.ts";
+import { recordDenial } from "./admin-route.ts";
+import { createApp, type Gate } from "./app.ts";
 import { Authentication } from "./authentication.ts";
 import { CommonHeaders } from "./common-headers.ts";
 import type { Reviewer } from "./content-filter/content-filter.ts";
@@ -15,12 +16,15 @@ import type { Route } from "./exchange.ts";
 import { generationRoutes } from "./generation-routes.ts";
 import { listen, namePort, stopAccepting } from "./http-server.ts";
 import { jobRoutes } from "./job-routes.ts";
+import { keyRoutes } from "./key-routes.ts";
 import { modelRoutes } from "./model-routes.ts";
+import { OpenCalls } from "./open-calls.ts";
 import { assertReady, DIAGNOSIS_PATH, operationsRoutes } from "./operations-routes.ts";
 import { allOperations, describeApi } from "./reference/document.ts";
 import { referenceRoutes } from "./reference-routes.ts";
 import { PATIENCE, Readers, type Patience } from "./readers.ts";
 import type { Pricing, Services } from "./services.ts";
+import { tenantRoutes } from "./tenant-routes.ts";
 import { usageRoutes } from "./usage-routes.ts";
 
 /** How long a starting process gives Redis before it serves without, ms. */
@@ -124,11 +128,14 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
   const readers = new Readers(config.maxStreams, patience);
   metrics.gauge("headrace_open_streams", "Connections held open for a job", () => readers.count);
   const { redisUrl, durability, pricing = UNPRICED } = config;
+  const openCalls = new OpenCalls();
   const broker = new IngressBroker({
     redisUrl,
     durability,
     gpuHourPrice: pricing.gpuHourPrice,
     report: createReport(config.log),
+    onAudited: (record) => events.audited(record),
+    onKeyEnded: (id) => openCalls.cut(id),
   });
   metrics.gauge(
     "headrace_redis_memory_ratio",
@@ -140,6 +147,7 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
     broker,
     readers,
     events,
+    openCalls,
     metrics,
     patience,
     bodyLimitBytes: config.bodyLimitBytes,
@@ -184,10 +192,12 @@ function openOperations(config: IngressConfig, services: Services): Promise<Oper
 
 function openServer(config: IngressConfig, services: Services): Promise<Server> {
   const commonHeaders = new CommonHeaders(config);
-  const gate = {
-    authentication: new Authentication(config.apiKey),
+  const gate: Gate = {
+    authentication: new Authentication(config.apiKey, services.broker.knownKeys),
     events: services.events,
+    openCalls: services.openCalls,
     commonHeaders,
+    onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };
   const onRequest = createApp(allRoutes(services, config), gate);
   return listen(config, { onRequest, headers: commonHeaders.plain });
@@ -205,6 +215,8 @@ function allRoutes(services: Services, config: IngressConfig): Route[] {
     ...modelRoutes(services),
     ...usageRoutes(services),
     ...operationsRoutes(services, config.metricsPeers),
+    ...keyRoutes(services),
+    ...tenantRoutes(services),
     ...referenceRoutes(describeApi(operations, config.bodyLimitBytes)),
   ];
 }

@@ -1,9 +1,12 @@
 import {
+  auditIdSchema,
   cursorSchema,
   daySchema,
   jobIdSchema,
   jobStatusSchema,
+  keyIdSchema,
   PlatformError,
+  tenantNameSchema,
   USAGE_GROUPS,
 } from "@headrace/contract";
 import { z } from "zod";
@@ -21,6 +24,8 @@ const wholeNumber = z
   .regex(/^\d{1,9}$/, "expected a whole number")
   .transform(Number);
 
+const limit = wholeNumber.pipe(z.number().min(1).max(LARGEST_PAGE)).default(DEFAULT_PAGE);
+
 /** Query of `GET /v1/jobs/{id}`. */
 export const readQuerySchema = z.strictObject({
   wait: wholeNumber.pipe(z.number().max(LONGEST_WAIT_SECONDS)).optional(),
@@ -30,11 +35,9 @@ export const readQuerySchema = z.strictObject({
 export const listQuerySchema = z.strictObject({
   status: jobStatusSchema.optional(),
   model: z.string().min(1).max(LONGEST_MODEL_NAME).optional(),
-  limit: wholeNumber.pipe(z.number().min(1).max(LARGEST_PAGE)).default(DEFAULT_PAGE),
+  limit,
   after: jobIdSchema.optional(),
 });
-
-const LONGEST_TENANT = 64;
 
 /** Query of `GET /v1/usage`. */
 export const usageQuerySchema = z.strictObject({
@@ -45,8 +48,21 @@ export const usageQuerySchema = z.strictObject({
     .default(USAGE_GROUPS.join(","))
     .transform((text) => text.split(","))
     .pipe(z.array(z.enum(USAGE_GROUPS, `expected some of ${USAGE_GROUPS.join(",")}`))),
-  tenant: z.string().min(1).max(LONGEST_TENANT).optional(),
+  tenant: tenantNameSchema.optional(),
 });
+
+/** Query of `GET /admin/v1/keys`. */
+export const keyListQuerySchema = z.strictObject({
+  tenant: tenantNameSchema.optional(),
+  limit,
+  after: keyIdSchema.optional(),
+});
+
+/** Query of `GET /admin/v1/tenants`. */
+export const tenantListQuerySchema = z.strictObject({ limit, after: tenantNameSchema.optional() });
+
+/** Query of `GET /admin/v1/audit`. */
+export const auditQuerySchema = z.strictObject({ limit, after: auditIdSchema.optional() });
 
 /** Query of `GET /v1/jobs/{id}/events`. */
 export const eventsQuerySchema = z.strictObject({ starting_after: cursorSchema.optional() });

@@ -42,14 +42,26 @@ export function parseJson(bytes: Buffer): unknown {
 }
 
 /**
+ * Read the body of a call that may be made without: its absence is an empty object.
+ *
+ * @throws PlatformError as `readJsonBody`
+ */
+export async function readOptionalBody(
+  request: IncomingMessage,
+  limitBytes: number,
+): Promise<unknown> {
+  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
+  if (encoding === undefined && (length === undefined || length === "0")) return {};
+  return readJsonBody(request, limitBytes);
+}
+
+/**
  * Read the body of a call that takes none: it may be absent, or an empty JSON object.
  *
  * @throws PlatformError `request_invalid` naming the first field of any other, and as `readJsonBody`
  */
 export async function readEmptyBody(request: IncomingMessage, limitBytes: number): Promise<void> {
-  const { "content-length": length, "transfer-encoding": encoding } = request.headers;
-  if (encoding === undefined && (length === undefined || length === "0")) return;
-  validate(z.strictObject({}), await readJsonBody(request, limitBytes));
+  validate(z.strictObject({}), await readOptionalBody(request, limitBytes));
 }
 
 function assertReadable({ headers }: IncomingMessage): void {

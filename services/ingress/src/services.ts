@@ -4,6 +4,7 @@ import type { Metrics } from "@headrace/runtime";
 
 import type { ContentFilter } from "./content-filter/content-filter.ts";
 import type { Events } from "./events.ts";
+import type { OpenCalls } from "./open-calls.ts";
 import type { Patience, Readers } from "./readers.ts";
 
 /** What the operator reckons GPUs to cost. */
@@ -19,6 +20,7 @@ export interface Services {
   readonly broker: IngressBroker;
   readonly readers: Readers;
   readonly events: Events;
+  readonly openCalls: OpenCalls;
   readonly metrics: Metrics;
   readonly patience: Patience;
   readonly bodyLimitBytes: number;

@@ -1,4 +1,5 @@
 import { scopeFor } from "../caller.ts";
+import { ADMIN_OPERATIONS } from "./admin-operations.ts";
 import { ENGINE_OPERATIONS } from "./engine-operations.ts";
 import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
@@ -54,6 +55,7 @@ export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }):
     ...JOB_OPERATIONS,
     ...ENGINE_OPERATIONS,
     ...USAGE_OPERATIONS,
+    ...ADMIN_OPERATIONS,
     ...PROCESS_OPERATIONS,
     ...local,
   ];
@@ -82,6 +84,7 @@ export function describeApi(
       { name: "Jobs", description: "Submit, follow, cancel, delete." },
       { name: "OpenAI", description: "OpenAI's calls, answered through the queue." },
       { name: "Usage", description: "What was used, and what it cost." },
+      { name: "Keys", description: "For operators: keys, tenants, and who did what to them." },
       { name: "Operations", description: "For those who run it. No key is needed." },
     ],
     paths,
@@ -95,7 +98,7 @@ export function describeApi(
 function introduction(bodyLimitBytes: number): string {
   return [
     "A durable queue in front of vLLM GPUs.",
-    "Send `Authorization: Bearer <key>`.",
+    "Send `Authorization: Bearer <key>`. A key belongs to a tenant and sees what is its tenant's: of anybody else's there is nothing to be found (404). What it may be used for is its scopes: `submit` makes, cancels and deletes, `read` reads, `admin` is the operator's. The server's own key (`HEADRACE_API_KEY`) has all three.",
     'Errors are OpenAI\'s shape, `{"error": {message, type, param, code}}`; every answer carries `x-request-id`, yours if you send one.',
     `Limits and defaults: bodies to ${bodyLimitBytes} bytes, uncompressed JSON nested to 64 levels, of at most 100,000 fields, lists and objects; a job may wait 1 h to start, a synchronous call 60 s; an ended job is kept 24 h, that of a synchronous call 10 minutes; streams carry a comment every 15 s; answers are held back 60 s at most.`,
     "Pages in a browser may call from the origins that the operator lists (`INGRESS_CORS_ORIGINS`), with a key and without cookies; from no other.",

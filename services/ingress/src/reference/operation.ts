@@ -29,7 +29,7 @@ export interface Operation {
   readonly id: string;
   readonly method: Method;
   readonly path: string;
-  readonly tag: "Jobs" | "OpenAI" | "Usage" | "Operations";
+  readonly tag: "Jobs" | "OpenAI" | "Usage" | "Keys" | "Operations";
   readonly summary: string;
   readonly description: string;
   readonly parameters?: readonly Parameter[];
@@ -43,7 +43,7 @@ const error = (description: string): Reply => ({ description, schema: "Error" })
 /** Answers that more than one operation gives. */
 export const REPLIES = {
   invalid: error("A field is wrong: `param` names it. Nothing was enqueued."),
-  unauthorized: error("The API key is missing or wrong."),
+  unauthorized: error("The API key is missing, wrong, expired or revoked."),
   forbidden: error("The API key lacks the scope for this."),
   jobUnknown: error("There is no such job (any more), or it is not yours."),
   modelUnknown: error("No worker ever served this model."),

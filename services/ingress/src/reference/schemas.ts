@@ -1,4 +1,7 @@
 import {
+  apiKeySchema,
+  auditEntrySchema,
+  auditListSchema,
   chatRequestSchema,
   completionRequestSchema,
   diagnosisSchema,
@@ -8,16 +11,27 @@ import {
   jobEventSchema,
   jobListSchema,
   jobSchema,
+  keyCreateSchema,
+  keyDeletedSchema,
+  keyLimitsSchema,
+  keyListSchema,
+  keyRotateSchema,
+  keyUpdateSchema,
   latencySchema,
   modelListSchema,
   modelSchema,
+  newKeySchema,
   submitSchema,
+  tenantListSchema,
+  tenantSchema,
+  tenantSettingsSchema,
   timelineSchema,
   usageReportSchema,
   usageSchema,
 } from "@headrace/contract";
 import { z } from "zod";
 
+import { NOTES } from "./notes.ts";
 import type { JsonSchema } from "./operation.ts";
 
 const generated = {
@@ -52,58 +66,25 @@ const SCHEMAS = {
   }),
   Model: modelSchema,
   ModelList: modelListSchema,
+  KeyCreate: keyCreateSchema,
+  KeyUpdate: keyUpdateSchema,
+  KeyRotate: keyRotateSchema,
+  KeyLimits: keyLimitsSchema,
+  ApiKey: apiKeySchema,
+  NewKey: newKeySchema,
+  KeyList: keyListSchema,
+  KeyDeleted: keyDeletedSchema,
+  Tenant: tenantSchema,
+  TenantSettings: tenantSettingsSchema,
+  TenantList: tenantListSchema,
+  AuditEntry: auditEntrySchema,
+  AuditList: auditListSchema,
   Status: z.object({ status: z.string() }),
   Diagnosis: diagnosisSchema,
   ErrorBody: errorBodySchema,
   Error: z.object({ error: errorBodySchema }),
 } as const satisfies Record<string, z.ZodType>;
 export type SchemaName = keyof typeof SCHEMAS;
-
-/** What the schemas cannot say of their fields. */
-const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, string>>>>> = {
-  Submit: {
-    endpoint: "Which of the engine's endpoints the request is for.",
-    request: "That endpoint's body. Fields Headrace does not know reach the engine as sent.",
-    priority: "Who waits: `interactive` goes first, `batch` last. Default `standard`.",
-    deadline_seconds:
-      "How long the job may wait to start; then it expires and costs no GPU time. Default 3600.",
-    on_retry:
-      "What a second attempt does to output already shown: go on where that is exact (else void it), void it, or fail. Default `continue`.",
-    retention_seconds:
-      "How long the ended job is kept. Default 86400; 0 = deleted once its end was delivered, to a reader of its events or in answer to a GET.",
-    metadata: "Yours: up to 16 pairs, shown with the job.",
-  },
-  Job: {
-    created_at: "Unix seconds, like all instants.",
-    deadline_at: "When a job that has not started expires.",
-    expires_at: "When an ended job is forgotten; null while it is open.",
-    attempts: "Attempts so far that count.",
-    waiting_reason:
-      "Why a queued job is not running: jobs before it, no live worker, or on its way to a worker.",
-    queue_position: "Jobs before this one, 0 = next; null unless queued.",
-    eta_seconds:
-      "Seconds until it starts at the rate of the last minute; null when nothing started lately.",
-    result: "The engine's response body, once completed. Lists leave it out.",
-    error: "Why it failed or expired.",
-    retry_of: "The ended job that this one runs again; null for most.",
-    status_url:
-      "A path, as are `events_url` and `cancel_url`: whole URLs would depend on the proxies before us.",
-  },
-  Timeline: {
-    error: "Why it failed or expired.",
-    attempts: "Oldest first; the last 16.",
-    forgotten_attempts: "Attempts before these, of which nothing is kept.",
-    latency: "Where the time went; null while the job is open.",
-  },
-  UsageReport: {
-    currency: "What costs are in; null where the operator has not said.",
-    data: "By day, key and model, null for what is summed over. Jobs count on the UTC day they ended, however they ended; `gpu_seconds` are each job's share of the time in which its engine had work; costs are at the price of a GPU hour when the job ended.",
-  },
-  ErrorBody: {
-    code: "What happened, for programs. Codes are never renamed.",
-    param: "The field at fault, as a path: `request.messages[0].role`.",
-  },
-};
 
 /** The schemas as JSON Schema, referring to each other by name. */
 export function componentSchemas(): Record<string, JsonSchema> {

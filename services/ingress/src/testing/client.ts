@@ -16,11 +16,18 @@ export interface Answer {
 /** A plain HTTP client of the service under test. */
 export class TestClient {
   readonly base: string;
+  readonly #port: number;
   readonly #key: string;
 
   constructor(port: number, key: string) {
     this.base = `http://127.0.0.1:${port}`;
+    this.#port = port;
     this.#key = key;
+  }
+
+  /** The same client with another key. */
+  with(key: string): TestClient {
+    return new TestClient(this.#port, key);
   }
 
   /** Call, and read the whole answer. */

@@ -1,0 +1,96 @@
+import type { AuditNote } from "@headrace/broker";
+import { findKeyId, PlatformError, type ErrorCode } from "@headrace/contract";
+
+import { toPlatformError } from "./answer.ts";
+import type { Caller } from "./caller.ts";
+import type { Exchange, Handler, KeyedRoute, Method } from "./exchange.ts";
+import type { Services } from "./services.ts";
+
+/** Answers an operator's call; the note says whose it is, for the audit log. */
+export type AdminHandler = (
+  services: Services,
+  exchange: Exchange,
+  note: AuditNote,
+) => Promise<void>;
+
+/** What a method does on a path of the operator's, and what the audit log calls it: `key.rotate`. */
+export interface AdminOperation {
+  readonly action: string;
+  readonly answer: AdminHandler;
+}
+
+/**
+ * Make a route of the operator's own, each of whose calls that could change something goes into the
+ * audit log whatever comes of it: the change writes its own entry, a refusal is written here. A call
+ * without the scope for it is denied before, and that is written by `recordDenial`.
+ */
+export function adminRoute(
+  services: Services,
+  path: `/admin/${string}`,
+  operations: Readonly<Partial<Record<Method, AdminOperation>>>,
+): KeyedRoute {
+  const methods: Partial<Record<Method, Handler>> = {};
+  const actions: Partial<Record<Method, string>> = {};
+  for (const method of ["GET", "POST", "DELETE"] as const) {
+    const operation = operations[method];
+    if (operation === undefined) continue;
+    methods[method] = toHandler(services, operation, method !== "GET");
+    actions[method] = operation.action;
+  }
+  return { path, methods, actions };
+}
+
+function toHandler(
+  services: Services,
+  { action, answer }: AdminOperation,
+  changes: boolean,
+): Handler {
+  return async (exchange, caller) => {
+    const note = noteOf(exchange, caller, action);
+    try {
+      await answer(services, exchange, note);
+    } catch (error) {
+      if (changes)
+        await recordRefusal(services, exchange, { note, code: toPlatformError(error).code });
+      throw error;
+    }
+  };
+}
+
+/** Write down that a call of the operator's was made with a key that has not the scope for it. */
+export async function recordDenial(
+  services: Services,
+  exchange: Exchange,
+  call: { readonly caller: Caller; readonly action: string },
+): Promise<void> {
+  const note = noteOf(exchange, call.caller, call.action);
+  await recordRefusal(services, exchange, { note, code: "scope_missing" });
+}
+
+/** The caller is told of its own failure, not of the audit log's. */
+async function recordRefusal(
+  { broker, events }: Services,
+  exchange: Exchange,
+  { note, code }: { readonly note: AuditNote; readonly code: ErrorCode },
+): Promise<void> {
+  const subject = { target: targetOf(exchange), tenant: null, details: {} };
+  try {
+    await broker.audit.keepRefused(note, subject, code);
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error;
+    events.auditFailed(note, error);
+  }
+}
+
+function noteOf({ requestId }: Exchange, { keyId }: Caller, action: string): AuditNote {
+  return { actor: keyId, action, requestId };
+}
+
+/** Longest that a name from a path is kept. */
+const LONGEST_TARGET = 64;
+
+/** What the path names. Somebody may take a key for its id: of that, only the id is kept. */
+function targetOf({ request }: Exchange): string | null {
+  const named = Object.values(request.params).flat()[0];
+  return named === undefined ? null : (findKeyId(named) ?? named.slice(0, LONGEST_TARGET));
+}

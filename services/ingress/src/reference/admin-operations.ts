@@ -1,0 +1,230 @@
+import { DEFAULT_PAGE, LARGEST_PAGE } from "../query.ts";
+import { COMMON, REPLIES, type Operation, type Parameter } from "./operation.ts";
+
+const keyId: Parameter = {
+  name: "id",
+  in: "path",
+  description: "The key's id: the part of a key after `hr_`.",
+  required: true,
+  schema: { type: "string" },
+};
+
+const tenantName: Parameter = {
+  name: "tenant",
+  in: "path",
+  description: "The tenant's name.",
+  required: true,
+  schema: { type: "string" },
+};
+
+const page: readonly Parameter[] = [
+  {
+    name: "limit",
+    in: "query",
+    description: "Entries in a page.",
+    required: false,
+    schema: { type: "integer", minimum: 1, maximum: LARGEST_PAGE, default: DEFAULT_PAGE },
+  },
+  {
+    name: "after",
+    in: "query",
+    description: "The last entry of the page before.",
+    required: false,
+    schema: { type: "string" },
+  },
+];
+
+const keyUnknown = { description: "There is no such key.", schema: "Error" } as const;
+const full = {
+  description: "There are as many keys or tenants as there may be: 10,000.",
+  schema: "Error",
+} as const;
+
+/** Answers of calls that send a body. */
+const bodied: Operation["replies"] = {
+  400: REPLIES.invalid,
+  413: REPLIES.tooLarge,
+  415: REPLIES.mediaType,
+  ...COMMON,
+};
+
+/** The operator's API: keys, tenants, and what was done to them. */
+export const ADMIN_OPERATIONS: readonly Operation[] = [
+  {
+    id: "createKey",
+    method: "POST",
+    path: "/admin/v1/keys",
+    tag: "Keys",
+    summary: "Make a key",
+    description:
+      "The answer's `key` is shown this once; what is kept is its SHA-256. It is valid at once, on every server.",
+    body: "KeyCreate",
+    replies: {
+      201: { description: "Made.", schema: "NewKey", headers: ["location"] },
+      409: full,
+      ...bodied,
+    },
+  },
+  {
+    id: "listKeys",
+    method: "GET",
+    path: "/admin/v1/keys",
+    tag: "Keys",
+    summary: "List keys",
+    description: "Newest first, revoked ones too. The server's own key, `root`, is not among them.",
+    parameters: [
+      {
+        name: "tenant",
+        in: "query",
+        description: "Only this tenant's.",
+        required: false,
+        schema: { type: "string" },
+      },
+      ...page,
+    ],
+    replies: {
+      200: { description: "A page.", schema: "KeyList" },
+      400: REPLIES.invalid,
+      404: { description: "The key in `after` is unknown.", schema: "Error" },
+      ...COMMON,
+    },
+  },
+  {
+    id: "readKey",
+    method: "GET",
+    path: "/admin/v1/keys/{id}",
+    tag: "Keys",
+    summary: "Read a key",
+    description: "All but its secret.",
+    parameters: [keyId],
+    replies: { 200: { description: "The key.", schema: "ApiKey" }, 404: keyUnknown, ...COMMON },
+  },
+  {
+    id: "updateKey",
+    method: "POST",
+    path: "/admin/v1/keys/{id}",
+    tag: "Keys",
+    summary: "Change a key",
+    description:
+      "What is not given stays; `limits` and `expires_at` are taken away by null. In force everywhere within a second.",
+    parameters: [keyId],
+    body: "KeyUpdate",
+    replies: {
+      200: { description: "The key as it now is.", schema: "ApiKey" },
+      404: keyUnknown,
+      409: { description: "The key is revoked, or being changed by others.", schema: "Error" },
+      ...bodied,
+    },
+  },
+  {
+    id: "deleteKey",
+    method: "DELETE",
+    path: "/admin/v1/keys/{id}",
+    tag: "Keys",
+    summary: "Delete a key",
+    description:
+      "Ends it as revoking does, and forgets it. Its tenant's jobs stay; the audit log keeps its id.",
+    parameters: [keyId],
+    replies: {
+      200: { description: "Deleted.", schema: "KeyDeleted" },
+      404: keyUnknown,
+      409: { description: "The key is being changed by others.", schema: "Error" },
+      ...COMMON,
+    },
+  },
+  {
+    id: "rotateKey",
+    method: "POST",
+    path: "/admin/v1/keys/{id}/rotate",
+    tag: "Keys",
+    summary: "Give a key a new secret",
+    description:
+      "The id, and all that goes with it, stays. Secrets there were are valid for `overlap_seconds` more at the most, so that clients can be changed one by one; 0 ends them now. The body may be left out.",
+    parameters: [keyId],
+    body: "KeyRotate",
+    replies: {
+      200: { description: "The key with its new secret, shown this once.", schema: "NewKey" },
+      404: keyUnknown,
+      409: {
+        description: "The key is revoked, or four earlier secrets are still valid.",
+        schema: "Error",
+      },
+      ...bodied,
+    },
+  },
+  {
+    id: "revokeKey",
+    method: "POST",
+    path: "/admin/v1/keys/{id}/revoke",
+    tag: "Keys",
+    summary: "Revoke a key",
+    description:
+      "Every server refuses it within a second, and ends the streams that were opened with it. For good: a revoked key cannot be brought back. Revoking it again changes nothing. Takes no body.",
+    parameters: [keyId],
+    replies: {
+      200: { description: "The revoked key.", schema: "ApiKey" },
+      404: keyUnknown,
+      409: { description: "The key is being changed by others.", schema: "Error" },
+      ...bodied,
+    },
+  },
+  {
+    id: "listTenants",
+    method: "GET",
+    path: "/admin/v1/tenants",
+    tag: "Keys",
+    summary: "List tenants",
+    description: "By name: all that ever had a key or settings.",
+    parameters: page,
+    replies: {
+      200: { description: "A page.", schema: "TenantList" },
+      400: REPLIES.invalid,
+      ...COMMON,
+    },
+  },
+  {
+    id: "readTenant",
+    method: "GET",
+    path: "/admin/v1/tenants/{tenant}",
+    tag: "Keys",
+    summary: "Read a tenant",
+    description: "What is set for it.",
+    parameters: [tenantName],
+    replies: {
+      200: { description: "The tenant.", schema: "Tenant" },
+      404: { description: "There is no such tenant.", schema: "Error" },
+      ...COMMON,
+    },
+  },
+  {
+    id: "setTenant",
+    method: "POST",
+    path: "/admin/v1/tenants/{tenant}",
+    tag: "Keys",
+    summary: "Set a tenant's weight",
+    description:
+      "Its share of the GPUs while others of the same priority wait as well: one of weight 2 gets twice what one of weight 1 gets. A tenant that is not there yet is made.",
+    parameters: [tenantName],
+    body: "TenantSettings",
+    replies: {
+      200: { description: "The tenant as it now is.", schema: "Tenant" },
+      409: full,
+      ...bodied,
+    },
+  },
+  {
+    id: "readAudit",
+    method: "GET",
+    path: "/admin/v1/audit",
+    tag: "Keys",
+    summary: "See what operators did",
+    description:
+      "Newest first: who did, tried or was denied what, when by Redis' clock, and what came of it. Reading is not kept, unless it was denied. The last 10,000 changes and the last 10,000 refusals are; each is a log line of the server as well.",
+    parameters: page,
+    replies: {
+      200: { description: "A page.", schema: "AuditList" },
+      400: REPLIES.invalid,
+      ...COMMON,
+    },
+  },
+];

@@ -1,0 +1,83 @@
+import type { SchemaName } from "./schemas.ts";
+
+/** What the schemas cannot say of their fields. */
+export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, string>>>>> = {
+  Submit: {
+    endpoint: "Which of the engine's endpoints the request is for.",
+    request: "That endpoint's body. Fields Headrace does not know reach the engine as sent.",
+    priority: "Who waits: `interactive` goes first, `batch` last. Default `standard`.",
+    deadline_seconds:
+      "How long the job may wait to start; then it expires and costs no GPU time. Default 3600.",
+    on_retry:
+      "What a second attempt does to output already shown: go on where that is exact (else void it), void it, or fail. Default `continue`.",
+    retention_seconds:
+      "How long the ended job is kept. Default 86400; 0 = deleted once its end was delivered, to a reader of its events or in answer to a GET.",
+    metadata: "Yours: up to 16 pairs, shown with the job.",
+  },
+  Job: {
+    created_at: "Unix seconds, like all instants.",
+    deadline_at: "When a job that has not started expires.",
+    expires_at: "When an ended job is forgotten; null while it is open.",
+    attempts: "Attempts so far that count.",
+    waiting_reason:
+      "Why a queued job is not running: jobs before it, no live worker, or on its way to a worker.",
+    queue_position: "Jobs before this one, 0 = next; null unless queued.",
+    eta_seconds:
+      "Seconds until it starts at the rate of the last minute; null when nothing started lately.",
+    result: "The engine's response body, once completed. Lists leave it out.",
+    error: "Why it failed or expired.",
+    retry_of: "The ended job that this one runs again; null for most.",
+    status_url:
+      "A path, as are `events_url` and `cancel_url`: whole URLs would depend on the proxies before us.",
+  },
+  Timeline: {
+    error: "Why it failed or expired.",
+    attempts: "Oldest first; the last 16.",
+    forgotten_attempts: "Attempts before these, of which nothing is kept.",
+    latency: "Where the time went; null while the job is open.",
+  },
+  UsageReport: {
+    currency: "What costs are in; null where the operator has not said.",
+    data: "By day, key and model, null for what is summed over. Jobs count on the UTC day they ended, however they ended; `gpu_seconds` are each job's share of the time in which its engine had work; costs are at the price of a GPU hour when the job ended.",
+  },
+  KeyCreate: {
+    name: "For people: who or what has it.",
+    tenant: "Whose jobs it sees. Default `default`, which is also that of the server's own key.",
+    scopes: "Default `submit` and `read`. None includes another.",
+    limits: "What it may use at most; without any it is not limited.",
+    expires_at: "Unix seconds; without, it does not expire.",
+  },
+  KeyUpdate: {
+    limits: "All of them anew; null takes them away.",
+    expires_at: "Null takes it away. An expired key lives again by a later one.",
+  },
+  KeyRotate: {
+    overlap_seconds: "How long secrets there were stay valid. Default 86400; 0 ends them now.",
+  },
+  KeyLimits: {
+    queued_jobs: "Jobs accepted for later that have not ended.",
+    concurrent_jobs: "Synchronous calls open at once.",
+    monthly_tokens: "In a calendar month (UTC), prompts and outputs together.",
+    monthly_cost: "In a calendar month (UTC), in the currency of the price of a GPU hour.",
+    models: "Within those above, by the model's name.",
+  },
+  ApiKey: {
+    id: "The part of the key after `hr_`. Jobs, usage and the audit log name the key by it.",
+    last_used_at: "To the minute; null when it never was.",
+    overlap_ends_at:
+      "Until when a secret from before the last rotation is valid; null when none is.",
+  },
+  NewKey: { key: "What callers send. It cannot be shown again." },
+  AuditEntry: {
+    at: "By Redis' clock.",
+    actor: "Id of the key that the call came with; `root` is the server's own.",
+    outcome:
+      "`unknown`: Redis did not say whether the change was made; an entry `done` of the same request says that it was.",
+    error_code: "What the caller was told; null when it is done.",
+    details: "What was set; of a change `{field: {from, to}}`.",
+  },
+  ErrorBody: {
+    code: "What happened, for programs. Codes are never renamed.",
+    param: "The field at fault, as a path: `request.messages[0].role`.",
+  },
+};
