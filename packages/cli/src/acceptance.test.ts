@@ -31,12 +31,15 @@ const test = plainTest.extend("refuse", async ({}, { onCleanup }) => {
   });
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
-  return (next: Refusal): { readonly context: JobContext; readonly keys: readonly unknown[] } => {
+  return (
+    next: Refusal,
+    firstPauseMs = 1,
+  ): { readonly context: JobContext; readonly keys: readonly unknown[] } => {
     refusal = next;
     const headrace = new Headrace({
       url: `http://127.0.0.1:${port}`,
       apiKey: "hr_test",
-      timing: { firstPauseMs: 1 },
+      timing: { firstPauseMs },
     });
     const terminal = { ...testTerminal(), flags: "--url http://gpu " };
     return { context: { headrace, terminal, signal: new AbortController().signal }, keys };
@@ -89,6 +92,15 @@ describe("a job that may have been accepted", () => {
     const failure = await run(refuse(refusal).context, "submit", "--model", "m", "hi");
 
     expect(failure).toMatchObject({ name: "HeadraceError", code: refusal.code });
+  });
+
+  test("is told of, too, to a user who does not wait for the answer", async ({ refuse }) => {
+    const { context, keys } = refuse(unavailable, 60_000);
+    const stopped = { ...context, signal: AbortSignal.timeout(300) };
+    const failure = await run(stopped, "submit", "--model", "m", "hi");
+
+    expect(failure).toMatchObject({ name: "CommandFailure", exitCode: 130 });
+    expect(String(failure)).toContain(`--idempotency-key ${String(keys[0])} …`);
   });
 
   test("is none where no job was asked for", async ({ refuse }) => {

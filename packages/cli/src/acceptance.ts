@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { HeadraceError } from "@headrace/client";
 import type { Job } from "@headrace/contract";
 
-import { CommandFailure, describeApiError } from "./failure.ts";
+import { CommandFailure, describeApiError, INTERRUPTED } from "./failure.ts";
 import { paint, type Terminal } from "./terminal.ts";
 
 /** How a job is asked for, so that asking again can be told apart from asking for another. */
@@ -13,6 +13,8 @@ export interface Request {
   /** The key of an earlier request that this one repeats. */
   readonly key: string | undefined;
   readonly terminal: Terminal;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -22,24 +24,33 @@ export interface Request {
  *   so; HeadraceError where it was not
  */
 export async function requestOnce(
-  { command, key = randomUUID(), terminal }: Request,
+  { command, key = randomUUID(), terminal, signal }: Request,
   ask: (idempotencyKey: string) => Promise<Job>,
 ): Promise<Job> {
   try {
     return await ask(key);
   } catch (error) {
-    if (!(error instanceof HeadraceError) || !leavesOpen(error)) throw error;
+    const failure = signal.aborted
+      ? { said: "Stopped before an answer came.", exitCode: INTERRUPTED }
+      : { said: describeOpen(error), exitCode: 1 };
+    if (failure.said === null) throw error;
     const again = `${terminal.command} ${command} ${terminal.flags}--idempotency-key ${key} …`;
     throw new CommandFailure(
-      `${describeApiError(error)}
+      `${failure.said}
 The job may have been accepted all the same. Repeat the command with this key, and it runs once:
   ${paint(terminal.err, "bold", again)}`,
-      { cause: error },
+      { cause: error, exitCode: failure.exitCode },
     );
   }
 }
 
-/** Whether a job may have been accepted by a server that did not answer, or could not confirm it. */
-function leavesOpen({ status, code }: HeadraceError): boolean {
-  return code !== "queue_full" && (status === null || status < 400 || status >= 500);
+/**
+ * Say what went wrong where a job may have been accepted: by a server that did not answer, or could
+ * not confirm it. Null where it was not.
+ */
+function describeOpen(error: unknown): string | null {
+  if (!(error instanceof HeadraceError)) return null;
+  const { status, code } = error;
+  const isOpen = code !== "queue_full" && (status === null || status < 400 || status >= 500);
+  return isOpen ? describeApiError(error) : null;
 }

@@ -1,5 +1,8 @@
 import { HeadraceError } from "@headrace/client";
 
+/** What a shell expects of a command that Ctrl-C ended. */
+export const INTERRUPTED = 130;
+
 /** A failure that its user can act on: the message is all they need to read. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";

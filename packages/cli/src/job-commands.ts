@@ -12,15 +12,12 @@ import {
   type SubmitOptions,
   type WatchOptions,
 } from "./command-line.ts";
-import { CommandFailure } from "./failure.ts";
+import { CommandFailure, INTERRUPTED } from "./failure.ts";
 import { JobWatch } from "./job-watch.ts";
 import { renderJob } from "./job-view.ts";
 import { renderSummary } from "./summary.ts";
 import { paint, type Terminal } from "./terminal.ts";
 import { renderTimeline } from "./timeline-view.ts";
-
-/** What a shell expects of a command that Ctrl-C ended. */
-const INTERRUPTED = 130;
 
 /** What every command on a job works with. */
 export interface JobContext {
@@ -37,6 +34,7 @@ export async function submitJob(options: SubmitOptions, context: JobContext): Pr
     command: "submit",
     key: options["idempotency-key"],
     terminal: context.terminal,
+    signal: context.signal,
   };
   const job = await requestOnce(request, (key) => submitOrName(submit, key, context));
   return follow(job, options, context);
@@ -47,7 +45,7 @@ export async function retryJob(options: RetryOptions, context: JobContext): Prom
   const { headrace, terminal, signal } = context;
   const [id] = options.positionals;
   const job = await requestOnce(
-    { command: "retry", key: options["idempotency-key"], terminal },
+    { command: "retry", key: options["idempotency-key"], terminal, signal },
     (idempotencyKey) => headrace.retry(id, { signal, idempotencyKey }),
   );
   if (!options.detach && !options.json) {

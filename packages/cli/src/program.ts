@@ -8,7 +8,7 @@ import { readCommandLine, UsageError, type Command } from "./command-line.ts";
 import { connect, flagsFor, type ConnectionOptions } from "./connection.ts";
 import { doctor } from "./doctor.ts";
 import { readOwnEnvironment } from "./environment.ts";
-import { CommandFailure, describeApiError } from "./failure.ts";
+import { CommandFailure, describeApiError, INTERRUPTED } from "./failure.ts";
 import {
   cancelJob,
   getJob,
@@ -22,8 +22,6 @@ import { up } from "./up.ts";
 import { showUsage } from "./usage-view.ts";
 import { helpOf, usageOf } from "./usage.ts";
 
-/** What a shell expects of a command that Ctrl-C ended. */
-const INTERRUPTED = 130;
 const BAD_USAGE = 2;
 
 /**
@@ -80,7 +78,8 @@ async function withJobs(
   try {
     return await work({ headrace, terminal: hinting, signal: interrupt.signal });
   } catch (error) {
-    if (interrupt.signal.aborted) return INTERRUPTED;
+    // What a command has to say all the same is for the user to know.
+    if (interrupt.signal.aborted && !(error instanceof CommandFailure)) return INTERRUPTED;
     throw error;
   } finally {
     process.off("SIGINT", stop);

@@ -1,8 +1,8 @@
+import { INTERRUPTED } from "./failure.ts";
+
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** npm passes on the Ctrl-C that the terminal has sent to us as well: both are one wish, ms. */
 const SAME_WISH_MS = 1_000;
-/** What a shell expects of a command that Ctrl-C ended. */
-const INTERRUPTED = 130;
 
 /**
  * Do `work` until it ends or this process is told to stop, which aborts the signal.
