@@ -7,7 +7,9 @@
 -- KEYS[4]  deadline  zset
 -- KEYS[5]  attached  zset
 -- KEYS[6]  flow      hash
--- KEYS[7]  lock      string  BullMQ's lock of the job, which must hold the token; absent where there
+-- KEYS[7]  turns        hash  virtual times of the job's queue
+-- KEYS[8]  prioritized  zset  BullMQ's queue
+-- KEYS[9]  lock      string  BullMQ's lock of the job, which must hold the token; absent where there
 --                            is none to look at
 -- ARGV[1]  id
 -- ARGV[2]  slot      prefix of the slot's keys
@@ -24,6 +26,7 @@
 -- @include end-job
 -- @include flow
 -- @include redis-run
+-- @include turn
 
 -- More attempts than Redis can have forgotten of one job.
 local FORGOTTEN_ATTEMPTS = 1000
@@ -36,7 +39,8 @@ local version, has_ids = ARGV[5], ARGV[6] == '1'
 local job = named_job(id, slot)
 local field = redis.call('HMGET', job.entry, 'state', 'epoch', 'attempts', 'deaths', 'deadline_at',
   'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token', 'shown', 'from',
-  'made_by', 'first_token_at', 'first_shown_at', 'run')
+  'made_by', 'first_token_at', 'first_shown_at', 'run',
+  'turn', 'accepted_at')
 local state, epoch, attempts = field[1], tonumber(field[2] or 0), tonumber(field[3] or 0)
 local deaths, deadline_at, first_claimed_at = tonumber(field[4] or 0), tonumber(field[5]), field[6]
 -- Whether any attempt has shown output, not only the last: an attempt may end without any.
@@ -48,7 +52,7 @@ local now = now_ms()
 
 -- A worker that was paused between fetch and claim would take the job from whoever has it now, and
 -- count a death that nobody died.
-if KEYS[7] and redis.call('GET', KEYS[7]) ~= token then return {'unlocked'} end
+if KEYS[9] and redis.call('GET', KEYS[9]) ~= token then return {'unlocked'} end
 if not state then return {'absent'} end
 if state ~= 'queued' and state ~= 'in_progress' then return {'ended'} end
 
@@ -108,7 +112,9 @@ else
   redis.call('HDEL', job.entry, 'from', 'prompt_ids', 'first_shown_at')
 end
 redis.call('ZREM', job.deadline, id)
-count_start(KEYS[6], tonumber(now))
+local turn = read_turn(field[19])
+count_start(KEYS[6], tonumber(now), turn.class)
+if not first_claimed_at then start_turn(KEYS[7], KEYS[8], turn, field[20]) end
 
 local cursor = string.format('%.0f-0', epoch)
 local data = '{"epoch":' .. epoch .. ',"reason":"' .. reason .. '","from":' .. from .. ',"reset":'

@@ -5,7 +5,7 @@
 -- KEYS[2]  prioritized  zset
 -- KEYS[3]  wait         list
 -- KEYS[4]  active       list
--- KEYS[5..]             what BullMQ keeps of a queue beside jobs and settings
+-- KEYS[5..]             what is kept of a queue beside jobs and settings
 -- ARGV[1]  version  no job is accepted for it any more
 -- ARGV[2]  grace    ms a job may be accepted and not yet added
 --

@@ -86,7 +86,13 @@ export async function claimJob(
   const code = modelCodeOf(job);
   const reply = await claim(
     redis,
-    [...endingKeys(job), keys.flow(code), ...(lock === null ? [] : [lock])],
+    [
+      ...endingKeys(job),
+      keys.flow(code),
+      keys.turns(code, version),
+      keys.queue(code, version, "prioritized"),
+      ...(lock === null ? [] : [lock]),
+    ],
     [job, keys.slot(code), token, DEATH_LIMIT, version, hasTokenIds ? "1" : ""],
   );
   if (reply[0] !== "claimed") return reply[0];

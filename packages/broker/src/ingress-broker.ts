@@ -272,7 +272,7 @@ export class IngressBroker {
 
   /** Where a queued job stands. */
   async getStanding(record: JobRecord): Promise<Standing> {
-    return guard(readStanding(this.#redis, record.id, record.version));
+    return guard(readStanding(this.#redis, record));
   }
 
   /** A tenant's jobs, newest first. @throws PlatformError `job_not_found` for an unknown `after` */

@@ -1,12 +1,22 @@
 import { modelCodeOf, type JobId, type ModelCode } from "@headrace/contract";
-import { Queue } from "bullmq";
+import { Job, Queue } from "bullmq";
 import type { Redis } from "ioredis";
 
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
 
-/** Lower goes first; BullMQ gives 0 a list of its own that beats everything, so 0 is not used. */
-export const QUEUE_PRIORITIES = { interactive: 1, standard: 2, batch: 3 } as const;
+/**
+ * What BullMQ calls a priority. Lower goes first; BullMQ gives 0 a list of its own that beats
+ * everything, so 0 is not used.
+ */
+export const QUEUE_CLASSES = { interactive: 1, standard: 2, batch: 3 } as const;
+
+/** Where a job waits in BullMQ's set. */
+export interface Place {
+  readonly class: number;
+  /** The class, and within it the job's turn, as Redis spells it. */
+  readonly score: string;
+}
 
 /** BullMQ's word for what a job does: every job of a queue does the same. */
 const TASK = "generate";
@@ -23,14 +33,22 @@ export class JobQueues {
   }
 
   /**
-   * Queue a job that the ledger has accepted. Adding it again while BullMQ has it changes nothing.
+   * Queue a job that the ledger has accepted, in its turn. Adding it again while BullMQ has it changes
+   * nothing.
+   *
+   * BullMQ puts it behind all of its class: the next command, sent with that one, puts it in its place.
+   * Where that is lost, the sweep does it.
    *
    * A rejection means *unknown*: Redis may have done it and lost the reply.
    */
-  async add(job: JobId, version: string, priority: number): Promise<void> {
-    const queue = this.#queue(modelCodeOf(job), version);
+  async add(job: JobId, version: string, place: Place): Promise<void> {
+    const code = modelCodeOf(job);
+    const queue = this.#queue(code, version);
+    const client = await queue.getBackend().client;
     // That ended jobs are removed is said once, by the worker: said here, each job would store it.
-    await queue.add(TASK, {}, { jobId: job, priority });
+    const added = new Job(queue, TASK, {}, { jobId: job, priority: place.class }, job);
+    const set = keys.queue(code, version, "prioritized");
+    await Promise.all([added.addJob(client), this.#redis.zadd(set, "XX", place.score, job)]);
   }
 
   /** Take a job out of its queue, unless a worker holds it. @returns whether it is out */

@@ -45,10 +45,24 @@ describe("where a job stands", () => {
     expect(await redis.exists(idle)).toBe(0);
   });
 
-  test("counts the jobs ahead and the one itself at the rate of the last minute", () => {
-    const counts = { ahead: 3, starts: 20, spanMs: 10_000, workers: 1 };
+  const counts = { ahead: 3, peers: 3, starts: 20, sooner: 0, spanMs: 10_000, workers: 1 };
 
-    expect(toStanding({ ...counts, isIdle: false }).etaSeconds).toBe(2);
-    expect(toStanding({ ...counts, isIdle: true }).etaSeconds).toBe(0);
+  test("counts the jobs ahead and the one itself at the rate of the last minute", () => {
+    expect(toStanding({ ...counts, isIdle: false }, "interactive").etaSeconds).toBe(2);
+    expect(toStanding({ ...counts, isIdle: true }, "interactive").etaSeconds).toBe(0);
+  });
+
+  test("takes what the classes before it will still bring into account", () => {
+    const busy = { ...counts, sooner: 15, isIdle: false };
+
+    expect(toStanding({ ...busy, peers: 100, ahead: 100 }, "standard").etaSeconds).toBe(202);
+    expect(toStanding(busy, "standard").etaSeconds).toBe(8);
+  });
+
+  test("is at worst what the class is granted", () => {
+    const crowded = { ...counts, ahead: 500, peers: 0, sooner: 20, isIdle: false };
+
+    expect(toStanding(crowded, "standard").etaSeconds).toBe(2.5);
+    expect(toStanding(crowded, "batch").etaSeconds).toBe(10);
   });
 });

@@ -12,8 +12,9 @@ import {
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { costOf } from "./cost.ts";
 import { toOwner } from "./job-owner.ts";
-import { QUEUE_PRIORITIES, type JobQueues } from "./job-queue.ts";
+import { QUEUE_CLASSES, type JobQueues, type Place } from "./job-queue.ts";
 import { endingKeys, keys } from "./keys.ts";
 import type { RedisWatch } from "./redis-watch.ts";
 import type { KnownModel } from "./model-registry.ts";
@@ -26,9 +27,11 @@ import type { UnwantedJobs } from "./unwanted-jobs.ts";
 const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
 const acceptance = z.tuple([
   z.string(),
+  z.string(),
+  z.string(),
+  z.string(),
   z.int(),
-  z.string(),
-  z.string(),
+  z.int(),
   z.int(),
   z.int(),
   z.int(),
@@ -57,6 +60,8 @@ export interface Submission {
   readonly canRestart: boolean;
   /** The caller's `Idempotency-Key`. */
   readonly idempotencyKey: string | null;
+  /** Of the tenant's share between tenants whose jobs wait in the same class: 1 for most. */
+  readonly weight: number;
   /** Set for a synchronous call: the job lives only as long as this ingress. */
   readonly attachedTo: string | null;
 }
@@ -237,19 +242,24 @@ export class SubmissionDesk {
         keys.queue(code, model.version, "prioritized"),
         keys.versions(code),
         keys.idle(code, model.version),
+        keys.turns(code, model.version),
+        keys.queue(code, model.version, "wait"),
       ],
       [
         id,
         specText,
         deadlineMs,
         retentionMs,
-        QUEUE_PRIORITIES[spec.priority],
+        QUEUE_CLASSES[spec.priority],
         model.version,
         attachedTo ?? "",
         attachedTo === null ? "" : "1",
         submission.canRestart ? "" : "1",
         this.#watch.run,
         JSON.stringify(toOwner(spec)),
+        costOf(spec),
+        submission.weight,
+        spec.tenant,
       ],
     );
   }
@@ -258,24 +268,30 @@ export class SubmissionDesk {
   async #enqueue(
     { id, isNew }: Booking,
     submission: Submission,
-    [state, priority, acceptedAt, deadlineAt, ahead, starts, spanMs, workers, idle]: Acceptance,
+    [state, score, acceptedAt, deadlineAt, ...counts]: Acceptance,
   ): Promise<Submitted> {
     const { idempotencyKey, model, spec } = submission;
     const isQueued = state === "queued";
     await Promise.all([
-      isQueued ? this.#add(id, model.version, priority) : null,
+      isQueued
+        ? this.#add(id, model.version, { class: QUEUE_CLASSES[spec.priority], score })
+        : null,
       this.#settle(id, spec.tenant, idempotencyKey),
       this.#confirm(id, submission),
     ]);
+    const [ahead, peers, starts, sooner, spanMs, workers, idle] = counts;
     const standing = isQueued
-      ? toStanding({ ahead, starts, spanMs, workers, isIdle: idle === 1 })
+      ? toStanding(
+          { ahead, peers, starts, sooner, spanMs, workers, isIdle: idle === 1 },
+          spec.priority,
+        )
       : null;
     return { id, isNew, ...toInstants(acceptedAt, deadlineAt), standing };
   }
 
-  async #add(id: JobId, version: string, priority: number): Promise<void> {
+  async #add(id: JobId, version: string, place: Place): Promise<void> {
     try {
-      await this.#queues.add(id, version, priority);
+      await this.#queues.add(id, version, place);
     } catch (error) {
       this.#report(new Error(`queueing ${id} is left to the sweep`, { cause: error }));
     }

@@ -186,15 +186,16 @@ export class Sweep {
         [keys.open(code)],
         [keys.slot(code), from, PAGE, GRACE_MS],
       );
-      for (let at = 0; at < found.length; at += 3) {
+      for (let at = 0; at < found.length; at += 4) {
         const job = jobIdSchema.parse(found[at]);
         const version = String(found[at + 1]);
         // In no list, yet perhaps not gone: a leftover would make the add a silent no-op.
         await this.#queues.remove(job, version);
         await this.#redis.zadd(keys.versions(code), "NX", 0, version);
-        await this.#queues.add(job, version, Number(found[at + 2]));
+        const place = { class: Number(found[at + 2]), score: String(found[at + 3]) };
+        await this.#queues.add(job, version, place);
       }
-      return { seen: Number(seen), mended: found.length / 3 };
+      return { seen: Number(seen), mended: found.length / 4 };
     });
   }
 
@@ -215,7 +216,11 @@ export class Sweep {
     const lists = ["prioritized", "wait", "active"];
     const leftovers = ["id", "pc", "events", "marker", "stalled", "stalled-check"];
     const ofQueue = [...lists, ...leftovers].map((name) => keys.queue(code, version, name));
-    await forgetVersion(this.#redis, [keys.versions(code), ...ofQueue], [version, FORGOTTEN_MS]);
+    await forgetVersion(
+      this.#redis,
+      [keys.versions(code), ...ofQueue, keys.turns(code, version)],
+      [version, FORGOTTEN_MS],
+    );
   }
 
   async #removeEnded(code: ModelCode, version: string): Promise<number> {

@@ -222,7 +222,7 @@ const spec: JobSpec = {
 
 /** What a test may choose about a job. */
 type Choices = Partial<JobSpec> &
-  Partial<Pick<Submission, "deadlineMs" | "retentionMs" | "idempotencyKey">>;
+  Partial<Pick<Submission, "deadlineMs" | "retentionMs" | "idempotencyKey" | "weight">>;
 
 /** An ingress' broker and workers on a Redis of their own, released after the test. */
 export const brokerTest = redisTest
@@ -260,7 +260,7 @@ export async function submission(
   ingress: IngressBroker,
   choices: Choices = {},
 ): Promise<Submission> {
-  const { deadlineMs, retentionMs, idempotencyKey, ...chosen } = choices;
+  const { deadlineMs, retentionMs, idempotencyKey, weight = 1, ...chosen } = choices;
   return {
     spec: { ...spec, ...chosen },
     model: await ingress.getModel(MODEL),
@@ -268,6 +268,7 @@ export async function submission(
     deadlineMs: deadlineMs ?? 60_000,
     retentionMs: retentionMs ?? 60_000,
     idempotencyKey: idempotencyKey ?? null,
+    weight,
     attachedTo: null,
   };
 }

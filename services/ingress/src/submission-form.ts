@@ -81,6 +81,7 @@ export async function readJobForm(
     deadlineMs: toMs(submit.deadline_seconds ?? DEFAULTS.jobDeadlineSeconds),
     retentionMs: toMs(submit.retention_seconds ?? DEFAULTS.jobRetentionSeconds),
     idempotencyKey: readKey(idempotencyKey),
+    weight: caller.weight,
   };
 }
 
@@ -113,6 +114,7 @@ export async function toRetryForm(
     deadlineMs: Math.round(record.deadlineAtMs - record.acceptedAtMs),
     retentionMs: record.retentionMs,
     idempotencyKey: readKey(idempotencyKey),
+    weight: caller.weight,
   };
 }
 
@@ -160,6 +162,7 @@ export async function readCallForm(
     ),
     retentionMs: toMs(DEFAULTS.synchronousRetentionSeconds),
     idempotencyKey: null,
+    weight: caller.weight,
   };
   return { form, isStreamed, includesUsage: wantsUsage(request) };
 }

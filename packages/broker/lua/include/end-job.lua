@@ -1,6 +1,7 @@
 -- @include clock
 -- @include deliver
 -- @include attempts
+-- @include turn
 
 -- A job kept for 0 ms is deleted by whoever delivers its end; this is how long it waits for that.
 local UNDELIVERED_MS = 300000
@@ -10,6 +11,7 @@ local END_FIELDS = {
   'token',
   'epoch', 'next', 'attempts', 'accepted_at', 'first_claimed_at', 'claimed_at', 'first_token_at',
   'retention_ms', 'watchers', 'first_shown_at', 'from', 'owner', 'gpu_ms',
+  'turn', 'version',
 }
 
 local function at(name, value)
@@ -63,6 +65,10 @@ local function end_job(job, status, outcome, entries)
   redis.call('HSET', job.entry, 'state', status, 'next', index + 1, 'end', data)
   redis.call('HDEL', job.entry, 'token', 'attached', 'prompt_ids')
   if field.token then end_attempt(job.entry, epoch, now, job.attempt_end or status, '') end
+  if not field.first_claimed_at then
+    local turns = job.slot .. ':turns:' .. field.version
+    return_turn(turns, read_turn(field.turn), field.accepted_at)
+  end
   redis.call('ZREM', job.open, job.id)
   redis.call('ZREM', job.deadline, job.id)
   redis.call('ZREM', job.attached, job.id)

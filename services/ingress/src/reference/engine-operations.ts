@@ -15,7 +15,7 @@ const callHeaders: readonly Parameter[] = [
   {
     name: PRIORITY_HEADER,
     in: "header",
-    description: "Who waits.",
+    description: "Who waits: as `priority` of `POST /v1/jobs`.",
     required: false,
     schema: { type: "string", enum: [...PRIORITIES], default: DEFAULTS.synchronousPriority },
   },

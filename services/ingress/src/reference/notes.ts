@@ -5,7 +5,8 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
   Submit: {
     endpoint: "Which of the engine's endpoints the request is for.",
     request: "That endpoint's body. Fields Headrace does not know reach the engine as sent.",
-    priority: "Who waits: `interactive` goes first, `batch` last. Default `standard`.",
+    priority:
+      "Who waits: `interactive` goes first, `batch` last; `standard` gets at least 20 % and `batch` 5 % of what is started while they wait. Tenants share a class by their weights, in tokens: half of the prompt's, and the most the output may be. Default `standard`.",
     deadline_seconds:
       "How long the job may wait to start; then it expires and costs no GPU time. Default 3600.",
     on_retry:
@@ -21,9 +22,10 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
     attempts: "Attempts so far that count.",
     waiting_reason:
       "Why a queued job is not running: jobs before it, no live worker, or on its way to a worker.",
-    queue_position: "Jobs before this one, 0 = next; null unless queued.",
+    queue_position:
+      "Jobs before this one, 0 = next; null unless queued. Jobs of higher classes, and of tenants with less waiting, may still come before it.",
     eta_seconds:
-      "Seconds until it starts at the rate of the last minute; null when nothing started lately.",
+      "Seconds until it starts at the rate of the last minute, with what higher classes brought then; null when nothing started lately.",
     result: "The engine's response body, once completed. Lists leave it out.",
     error: "Why it failed or expired.",
     retry_of: "The ended job that this one runs again; null for most.",
