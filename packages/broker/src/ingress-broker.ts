@@ -35,6 +35,7 @@ import { TenantDesk } from "./tenant-desk.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
 import { readUsage, UsageBook, type DayUsage } from "./usage-book.ts";
 import { UnwantedJobs } from "./unwanted-jobs.ts";
+import { readWorkers, type WorkerStatus } from "./worker-presence.ts";
 
 export interface IngressBrokerOptions {
   readonly redisUrl: string;
@@ -196,6 +197,11 @@ export class IngressBroker {
   /** Every model that ever had a worker, by name and alias. */
   async models(): Promise<ReadonlyMap<string, KnownModel>> {
     return guard(this.#models.list());
+  }
+
+  /** What the live workers of a model say of themselves. */
+  async readWorkers({ code }: KnownModel): Promise<WorkerStatus[]> {
+    return guard(readWorkers(this.#redis, code));
   }
 
   /** @throws PlatformError `model_not_found` when no worker ever served it */

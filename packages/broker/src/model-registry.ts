@@ -11,6 +11,8 @@ const register = script("register", z.string());
 
 /** How long a process believes what it has read: a new model serves within this time. */
 const TRUST_MS = 1_000;
+/** What was not found may have come since: it is looked for again after this time. */
+const TRUST_ABSENCE_MS = 100;
 const CODE_LENGTH = 6;
 /** Six base-32 digits hold 30 bits: with a thousand models one in two thousand clashes once. */
 const CODE_TRIES = 16;
@@ -82,12 +84,17 @@ export class ModelRegistry {
 
   /** Look a model up by name or alias. @returns null when no worker ever served it */
   async find(name: string): Promise<KnownModel | null> {
-    return (await this.list()).get(name) ?? null;
+    const known = (await this.list()).get(name);
+    return known ?? (await this.#readWithin(TRUST_ABSENCE_MS)).get(name) ?? null;
   }
 
   /** Every model by name, as of at most a second ago. */
   async list(): Promise<ReadonlyMap<string, KnownModel>> {
-    if (this.#now() - this.#readAtMs < TRUST_MS) return this.#models;
+    return this.#readWithin(this.#models.size === 0 ? TRUST_ABSENCE_MS : TRUST_MS);
+  }
+
+  async #readWithin(trustMs: number): Promise<ReadonlyMap<string, KnownModel>> {
+    if (this.#now() - this.#readAtMs < trustMs) return this.#models;
     const fields = await this.#redis.hgetall(keys.modelsByName);
     this.#models = new Map(
       Object.entries(fields).map(([name, json]) => [

@@ -15,8 +15,14 @@ export function writeHead(exchange: Exchange, status: number, headers: Headers):
   exchange.response.writeHead(status, {
     ...exchange.commonHeaders,
     "x-request-id": exchange.requestId,
+    ...(exchange.isTimed ? { "x-process-time": secondsSince(exchange.arrivedAtMs) } : {}),
     ...headers,
   });
+}
+
+/** As FastAPI's servers say it. */
+function secondsSince(startedAtMs: number): string {
+  return ((performance.now() - startedAtMs) / 1_000).toFixed(6);
 }
 
 /** Answer with a JSON body. */

@@ -41,7 +41,7 @@ export function createApp(routes: readonly Route[], gate: Gate): Express {
   for (const route of routes) {
     const pattern = route.pattern ?? route.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.all(pattern, (request, response) =>
-      serve({ request, response, route: route.path }, gate, (exchange) =>
+      serve({ ...placeOf(route), request, response }, gate, (exchange) =>
         dispatch(exchange, route, gate),
       ),
     );
@@ -55,7 +55,11 @@ export function createApp(routes: readonly Route[], gate: Gate): Express {
   return app;
 }
 
-type Call = Pick<Exchange, "request" | "response" | "route">;
+type Call = Pick<Exchange, "request" | "response" | "route"> & { readonly isTimed?: true };
+
+function placeOf({ path, isTimed }: Route): Pick<Call, "route" | "isTimed"> {
+  return { route: path, ...(isTimed === undefined ? {} : { isTimed }) };
+}
 
 function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
   const sent = call.request.headers["x-request-id"];
@@ -63,6 +67,7 @@ function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
     typeof sent === "string" && SANE_REQUEST_ID.test(sent) ? sent : `req_${randomUUID()}`;
   return {
     ...call,
+    isTimed: call.isTimed === true,
     requestId,
     commonHeaders: commonHeaders.of(call.request),
     arrivedAtMs: performance.now(),

@@ -70,6 +70,8 @@ export const environmentSchema = z.object({
   HEADRACE_GPU_HOUR_PRICE: z.coerce.number().min(0).max(HIGHEST_PRICE).default(0),
   /** What that price is in: a name shown beside costs. */
   HEADRACE_CURRENCY: z.string().min(1).max(LONGEST_CURRENCY).optional(),
+  /** The model of calls that name none, on the routes of a plain server; else the only one. */
+  HEADRACE_DEFAULT_MODEL: z.string().optional(),
   /** Where each prompt is sent for review before it is queued; see docs/content-filter.md. */
   INGRESS_CONTENT_FILTER_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** Sent to that URL as `Authorization: Bearer`. */

@@ -13,6 +13,8 @@ export interface Exchange {
   readonly requestId: string;
   /** Headers that its answer has, whatever it says. */
   readonly commonHeaders: Headers;
+  /** Whether the answer says in `x-process-time` how long it took. */
+  readonly isTimed: boolean;
   /** When the request's head had come, on the process' monotonic clock. */
   readonly arrivedAtMs: number;
 }
@@ -31,6 +33,8 @@ interface Place {
   readonly path: string;
   /** The same for Express where it cannot be derived. */
   readonly pattern?: string;
+  /** Whether its answers say how long they took. */
+  readonly isTimed?: true;
 }
 
 /** A path, and what answers each method on it to whoever has a key with the scope for it. */

@@ -19,6 +19,7 @@ import { jobRoutes } from "./job-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { modelRoutes } from "./model-routes.ts";
 import { OpenCalls } from "./open-calls.ts";
+import { plainRoutes } from "./plain-server/plain-routes.ts";
 import { assertReady, DIAGNOSIS_PATH, operationsRoutes } from "./operations-routes.ts";
 import { allOperations, describeApi } from "./reference/document.ts";
 import { referenceRoutes } from "./reference-routes.ts";
@@ -51,6 +52,8 @@ export interface IngressConfig {
   readonly isBehindTls: boolean;
   /** Free of charge where nothing is said. */
   readonly pricing?: Pricing;
+  /** The model of calls that name none. */
+  readonly defaultModel: string | null;
   readonly contentFilter: ContentFilterConfig;
   readonly log: Log;
   readonly patience?: Partial<Patience>;
@@ -153,6 +156,7 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
     bodyLimitBytes: config.bodyLimitBytes,
     durability,
     pricing,
+    defaultModel: config.defaultModel,
     contentFilter: toContentFilter(reviewer, config.contentFilter, events),
   };
 }
@@ -214,6 +218,7 @@ function allRoutes(services: Services, config: IngressConfig): Route[] {
     ...generationRoutes(services),
     ...modelRoutes(services),
     ...usageRoutes(services),
+    ...plainRoutes(services),
     ...operationsRoutes(services, config.metricsPeers),
     ...keyRoutes(services),
     ...tenantRoutes(services),

@@ -26,6 +26,8 @@ export interface Services {
   readonly bodyLimitBytes: number;
   readonly durability: Durability;
   readonly pricing: Pricing;
+  /** The model of calls that name none; null leaves that to how many there are. */
+  readonly defaultModel: string | null;
   /** Null where prompts are not reviewed. */
   readonly contentFilter: ContentFilter | null;
 }

@@ -3,6 +3,7 @@ import { ADMIN_OPERATIONS } from "./admin-operations.ts";
 import { ENGINE_OPERATIONS } from "./engine-operations.ts";
 import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
+import { PLAIN_OPERATIONS } from "./plain-operations.ts";
 import { LOCAL_OPERATIONS, PROCESS_OPERATIONS } from "./process-operations.ts";
 import { componentSchemas } from "./schemas.ts";
 import { USAGE_OPERATIONS } from "./usage-operations.ts";
@@ -56,6 +57,7 @@ export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }):
     ...ENGINE_OPERATIONS,
     ...USAGE_OPERATIONS,
     ...ADMIN_OPERATIONS,
+    ...PLAIN_OPERATIONS,
     ...PROCESS_OPERATIONS,
     ...local,
   ];
@@ -85,6 +87,10 @@ export function describeApi(
       { name: "OpenAI", description: "OpenAI's calls, answered through the queue." },
       { name: "Usage", description: "What was used, and what it cost." },
       { name: "Keys", description: "For operators: keys, tenants, and who did what to them." },
+      {
+        name: "Plain server",
+        description: "The routes of a FastAPI server in front of one model, for its clients.",
+      },
       { name: "Operations", description: "For those who run it. No key is needed." },
     ],
     paths,

@@ -4,7 +4,8 @@ import { DEADLINE_HEADER, DEFAULTS, PRIORITY_HEADER } from "../submission-form.t
 import { COMMON, REPLIES, type Operation, type Parameter } from "./operation.ts";
 import type { SchemaName } from "./schemas.ts";
 
-const callHeaders: readonly Parameter[] = [
+/** Headers of every synchronous call. */
+export const callHeaders: readonly Parameter[] = [
   {
     name: DEADLINE_HEADER,
     in: "header",

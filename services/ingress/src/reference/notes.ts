@@ -32,6 +32,19 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
     status_url:
       "A path, as are `events_url` and `cancel_url`: whole URLs would depend on the proxies before us.",
   },
+  GenerateRequest: {
+    model: "Of several that are served; else the operator's default, or the only one.",
+    stream: "Texts as they come, as server-sent events.",
+  },
+  GenerateResponse: {
+    ttft_seconds: "From the request's arrival to its first token.",
+    tpot_seconds: "Between one token and the next; null where a second attempt went on.",
+    total_seconds: "From the request's arrival to the end of the generation.",
+  },
+  PlainHealth: {
+    model: "Null where several are served, and none is the default.",
+    model_loaded: "Whether a worker serves it now; without one, calls wait in the queue.",
+  },
   Timeline: {
     error: "Why it failed or expired.",
     attempts: "Oldest first; the last 16.",

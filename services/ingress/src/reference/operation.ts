@@ -29,7 +29,7 @@ export interface Operation {
   readonly id: string;
   readonly method: Method;
   readonly path: string;
-  readonly tag: "Jobs" | "OpenAI" | "Usage" | "Keys" | "Operations";
+  readonly tag: "Jobs" | "OpenAI" | "Usage" | "Keys" | "Plain server" | "Operations";
   readonly summary: string;
   readonly description: string;
   readonly parameters?: readonly Parameter[];

@@ -31,6 +31,13 @@ import {
 } from "@headrace/contract";
 import { z } from "zod";
 
+import {
+  generateRequestSchema,
+  generateResponseSchema,
+  modelInfoSchema,
+  plainHealthSchema,
+  validationErrorSchema,
+} from "../plain-server/shapes.ts";
 import { NOTES } from "./notes.ts";
 import type { JsonSchema } from "./operation.ts";
 
@@ -79,6 +86,11 @@ const SCHEMAS = {
   TenantList: tenantListSchema,
   AuditEntry: auditEntrySchema,
   AuditList: auditListSchema,
+  GenerateRequest: generateRequestSchema,
+  GenerateResponse: generateResponseSchema,
+  PlainHealth: plainHealthSchema,
+  ModelInfo: modelInfoSchema,
+  ValidationError: validationErrorSchema,
   Status: z.object({ status: z.string() }),
   Diagnosis: diagnosisSchema,
   ErrorBody: errorBodySchema,

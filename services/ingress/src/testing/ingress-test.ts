@@ -21,6 +21,7 @@ export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
     metricsPeers: [],
     corsOrigins: [],
     isBehindTls: false,
+    defaultModel: null,
     contentFilter: {
       url: null,
       token: null,
