@@ -3,7 +3,7 @@ import { Pool, type Dispatcher } from "undici";
 import { z } from "zod";
 
 import { BodyReader, type BodyReply } from "./body-reader.ts";
-import { EngineError } from "./error.ts";
+import { EngineError, isPriorityRefused } from "./error.ts";
 import { Exchange, type ExchangeLimits } from "./exchange.ts";
 import { parseLoad, type EngineLoad } from "./gauges.ts";
 import { GenerationReader, type EngineOutcome, type EngineSink } from "./generation.ts";
@@ -12,6 +12,7 @@ import {
   countChoices,
   streamingBody,
   tokenIdsMode,
+  withPriority,
   type EngineCall,
   type EngineRequest,
 } from "./request.ts";
@@ -71,6 +72,7 @@ export class Engine {
   readonly #limits: ExchangeLimits;
   readonly #pageLimits: ExchangeLimits;
   #connectionsInUse = 0;
+  #takesPriority = true;
 
   constructor(options: EngineOptions) {
     const url = new URL(options.url);
@@ -128,8 +130,10 @@ export class Engine {
     sink: EngineSink,
     signal: AbortSignal,
   ): Promise<EngineOutcome> {
-    const reader = new GenerationReader(countChoices(request), sink, tokenIdsMode(request));
-    return await this.#post({ ...request, text: streamingBody(request) }, reader, signal);
+    return this.#withPriority(request, (sent) => {
+      const reader = new GenerationReader(countChoices(sent), sink, tokenIdsMode(sent));
+      return this.#post({ ...sent, text: streamingBody(sent) }, reader, signal);
+    });
   }
 
   /**
@@ -138,8 +142,10 @@ export class Engine {
    * @throws EngineError as `stream` does
    */
   async call(call: EngineCall, signal: AbortSignal): Promise<EngineReply> {
-    const text = JSON.stringify(call.body);
-    const reply = await this.#post({ ...call, text }, new BodyReader([200]), signal);
+    const reply = await this.#withPriority(call, (sent) => {
+      const text = JSON.stringify(withPriority(sent.body, sent.priority));
+      return this.#post({ ...sent, text }, new BodyReader([200]), signal);
+    });
     return toEngineReply(reply);
   }
 
@@ -171,6 +177,25 @@ export class Engine {
   /** Close every connection; what is still running fails with engine_unavailable. */
   async close(): Promise<void> {
     await this.#pool.destroy();
+  }
+
+  /**
+   * Send with the priority; without it once the server has said that it schedules without. Nothing
+   * else tells: the policy is a flag of the server's, which may be another after a restart.
+   */
+  async #withPriority<Sent extends Pick<EngineRequest, "priority">, Result>(
+    request: Sent,
+    send: (request: Sent) => Promise<Result>,
+  ): Promise<Result> {
+    const plain = { ...request, priority: 0 };
+    if (!this.#takesPriority) return send(plain);
+    try {
+      return await send(request);
+    } catch (error) {
+      if (!isPriorityRefused(error)) throw error;
+      this.#takesPriority = false;
+      return send(plain);
+    }
   }
 
   async #post<Result>(call: Post, reader: Reader<Result>, signal: AbortSignal): Promise<Result> {

@@ -125,6 +125,18 @@ function codeOf(status: number): ErrorCode {
   return status >= 400 && status < 500 ? "engine_rejected" : "engine_failed";
 }
 
+/** vLLM's words for a priority that is not 0 without `--scheduling-policy priority`. */
+const PRIORITY_REFUSED = /^Got priority -?\d+ but Priority scheduling is not enabled/;
+
+/** Whether the engine refused a request for its priority alone. */
+export function isPriorityRefused(error: unknown): boolean {
+  return (
+    error instanceof EngineError &&
+    error.code === "engine_rejected" &&
+    PRIORITY_REFUSED.test(error.message)
+  );
+}
+
 const codedSchema = z.object({ code: z.string() });
 
 /** Not HTTP, or not within its bounds; their errors carry raw bytes of the stream. */

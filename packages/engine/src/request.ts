@@ -10,6 +10,11 @@ export interface EngineRequest {
    * their own only where the body itself asks for them. For one prompt with one choice.
    */
   readonly wantsTokenIds?: boolean;
+  /**
+   * vLLM's `priority`: lower is sooner, 0 is what it takes where nothing is said. A `priority` in the
+   * body is not sent: callers could put themselves before others with it.
+   */
+  readonly priority?: number;
   /** W3C trace context that the engine's spans continue. */
   readonly traceparent?: string;
 }
@@ -23,15 +28,23 @@ export interface EngineCall extends Omit<EngineRequest, "endpoint"> {
  * The user's request, made to stream, to end with its token counts, and to tell token ids where they
  * are wanted; all else passes untouched. vLLM's per-request metrics ride on the chunk with the counts.
  */
-export function streamingBody({ body, wantsTokenIds = false }: EngineRequest): string {
+export function streamingBody({ body, wantsTokenIds = false, priority }: EngineRequest): string {
   const { stream_options: options } = body;
   const own = typeof options === "object" && options !== null ? options : {};
   return JSON.stringify({
-    ...body,
+    ...withPriority(body, priority),
     stream: true,
     stream_options: { ...own, include_usage: true },
     ...(wantsTokenIds ? { return_token_ids: true } : {}),
   });
+}
+
+/** Put our priority in the place of the caller's; none where it would say nothing. */
+export function withPriority(
+  { priority: _own, ...body }: Readonly<Record<string, unknown>>,
+  priority = 0,
+): Readonly<Record<string, unknown>> {
+  return priority === 0 ? body : { ...body, priority };
 }
 
 /** What becomes of token ids: left where the engine puts them, copied, or taken out. */

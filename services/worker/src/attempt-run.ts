@@ -18,6 +18,9 @@ import { AttemptLost, isBeforeWork } from "./verdict.ts";
 /** What is measured finer than this is noise. */
 const MICROSECONDS_PER_MS = 1_000;
 
+/** vLLM's `priority` of each class, for one that runs with `--scheduling-policy priority`. */
+const ENGINE_PRIORITIES = { interactive: 0, standard: 1, batch: 2 } as const;
+
 /** What an attempt works with. */
 export interface AttemptTools {
   readonly engine: Engine;
@@ -113,7 +116,7 @@ export class AttemptRun implements Source {
   ): Promise<Outcome> {
     const wantsTokenIds = this.#tools.traits.hasTokenIds && isContinuable(this.attempt.spec);
     const outcome = await this.#tools.engine.stream(
-      { endpoint, body, requestId: this.attempt.job, wantsTokenIds },
+      { endpoint, body, ...this.#envelope(), wantsTokenIds },
       {
         onAccepted: this.#tools.onAccepted,
         onPromptIds: (prompt) => this.#output.keepIds({ prompt }),
@@ -175,7 +178,7 @@ export class AttemptRun implements Source {
     body: Readonly<Record<string, unknown>>,
   ): Promise<EngineOutcome> {
     return this.#tools.engine.stream(
-      { endpoint: "/v1/completions", body, requestId: this.attempt.job, wantsTokenIds: true },
+      { endpoint: "/v1/completions", body, ...this.#envelope(), wantsTokenIds: true },
       {
         onAccepted: this.#tools.onAccepted,
         onChoices: (choices, ids) => {
@@ -185,6 +188,13 @@ export class AttemptRun implements Source {
       },
       this.#controller.signal,
     );
+  }
+
+  /** Only vLLM knows what a priority is; others may refuse what they do not know. */
+  #envelope(): { readonly requestId: string; readonly priority: number } {
+    const isVllm = this.#tools.traits.kind === "vllm";
+    const priority = isVllm ? ENGINE_PRIORITIES[this.attempt.spec.priority] : 0;
+    return { requestId: this.attempt.job, priority };
   }
 
   #modelLength(): number | null {
@@ -198,7 +208,7 @@ export class AttemptRun implements Source {
     body: Readonly<Record<string, unknown>>,
   ): Promise<Outcome> {
     const reply: EngineReply = await this.#tools.engine.call(
-      { endpoint, body, requestId: this.attempt.job },
+      { endpoint, body, ...this.#envelope() },
       this.#controller.signal,
     );
     this.#tools.onAccepted();

@@ -18,7 +18,6 @@ const CARRIED: ReadonlySet<string> = new Set([
   "ignore_eos",
   "skip_special_tokens",
   "spaces_between_special_tokens",
-  "priority",
   "cache_salt",
   "user",
 ]);
@@ -36,6 +35,7 @@ const HANDLED: ReadonlySet<string> = new Set([
   "metadata",
   "store",
   "service_tier",
+  "priority",
 ]);
 
 /** Fields that only shape the prompt, whose ids are kept. */

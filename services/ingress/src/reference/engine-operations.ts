@@ -16,7 +16,8 @@ export const callHeaders: readonly Parameter[] = [
   {
     name: PRIORITY_HEADER,
     in: "header",
-    description: "Who waits: as `priority` of `POST /v1/jobs`.",
+    description:
+      "Who waits: as `priority` of `POST /v1/jobs`. A `priority` in the body is not passed on.",
     required: false,
     schema: { type: "string", enum: [...PRIORITIES], default: DEFAULTS.synchronousPriority },
   },

@@ -4,7 +4,8 @@ import type { SchemaName } from "./schemas.ts";
 export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, string>>>>> = {
   Submit: {
     endpoint: "Which of the engine's endpoints the request is for.",
-    request: "That endpoint's body. Fields Headrace does not know reach the engine as sent.",
+    request:
+      "That endpoint's body. Fields Headrace does not know reach the engine as sent; `priority` does not: an engine that schedules by priority is given the class.",
     priority:
       "Who waits: `interactive` goes first, `batch` last; `standard` gets at least 20 % and `batch` 5 % of what is started while they wait. Tenants share a class by their weights, in tokens: half of the prompt's, and the most the output may be. Default `standard`.",
     deadline_seconds:
