@@ -227,17 +227,17 @@ export class IngressBroker {
   async submitAndFollow(
     submission: Omit<Submission, "attachedTo" | "idempotencyKey">,
     reader: Reader,
-  ): Promise<{ readonly id: JobId; readonly follower: Follower }> {
+  ): Promise<{ readonly id: JobId; readonly acceptedAtMs: number; readonly follower: Follower }> {
     const whole = { ...submission, attachedTo: this.#ingress, idempotencyKey: null };
     await guard(this.#inbox.listen(submission.model.code));
     const followers: Follower[] = [];
     try {
-      const { id } = await guard(
+      const { id, acceptedAtMs } = await guard(
         this.#desk.submit(whole, (job) => followers.push(this.#inbox.followNew(job, reader))),
       );
       const [follower] = followers;
       if (follower === undefined) throw new PlatformError("internal", `${id} is not new`);
-      return { id, follower };
+      return { id, acceptedAtMs, follower };
     } catch (error) {
       for (const follower of followers) follower.close();
       throw error;

@@ -18,6 +18,7 @@ export const ERRORS = {
   key_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   tenant_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   job_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  response_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   model_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   route_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   method_not_allowed: { status: 405, type: "invalid_request_error", retryable: false },

@@ -27,6 +27,7 @@ import { PATIENCE, Readers, type Patience } from "./readers.ts";
 import type { Pricing, Services } from "./services.ts";
 import { tenantRoutes } from "./tenant-routes.ts";
 import { usageRoutes } from "./usage-routes.ts";
+import { responseRoutes } from "./responses/response-routes.ts";
 
 /** How long a starting process gives Redis before it serves without, ms. */
 const START_MS = 2_000;
@@ -216,6 +217,7 @@ function allRoutes(services: Services, config: IngressConfig): Route[] {
   return [
     ...jobRoutes(services),
     ...generationRoutes(services),
+    ...responseRoutes(services),
     ...modelRoutes(services),
     ...usageRoutes(services),
     ...plainRoutes(services),

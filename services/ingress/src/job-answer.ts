@@ -1,5 +1,5 @@
 import type { JobRecord, Standing } from "@headrace/broker";
-import { isTerminal } from "@headrace/contract";
+import { isTerminal, type JobId } from "@headrace/contract";
 
 import { sendJson, type Headers } from "./answer.ts";
 import { watchForEnd } from "./end-watch.ts";
@@ -21,10 +21,11 @@ export async function waitFor(
 
 /** Answer with the whole job. One that was to be kept until delivered is delivered by that. */
 export async function sendJob(
-  { broker, events }: Services,
+  services: Services,
   exchange: Exchange,
   answer: { readonly record: JobRecord; readonly status: number; readonly answerHeaders?: Headers },
 ): Promise<void> {
+  const { broker } = services;
   const { record, status, answerHeaders = {} } = answer;
   const ending = isTerminal(record.status) ? await readEnding(broker, record) : null;
   const body = toJob(record, {
@@ -32,13 +33,20 @@ export async function sendJob(
     result: ending?.result ?? null,
   });
   if (ending !== null && record.retentionMs === 0) {
-    exchange.response.once("finish", () => {
-      broker
-        .forget(record.spec.tenant, record.id)
-        .catch((error: unknown) => events.forgetFailed(record.id, error));
-    });
+    forgetOnceDelivered(services, exchange, { tenant: record.spec.tenant, id: record.id });
   }
   sendJson(exchange, status, { body, headers: answerHeaders });
+}
+
+/** Delete what is stored of an ended job as soon as its caller has the answer. */
+export function forgetOnceDelivered(
+  { broker, events }: Services,
+  { response }: Exchange,
+  { tenant, id }: { readonly tenant: string; readonly id: JobId },
+): void {
+  response.once("finish", () => {
+    broker.forget(tenant, id).catch((error: unknown) => events.forgetFailed(id, error));
+  });
 }
 
 /** Where a job stands in its queue. @returns null unless it waits there */

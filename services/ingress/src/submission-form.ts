@@ -7,6 +7,7 @@ import {
   submitSchema,
   type Endpoint,
   type EngineRequest,
+  type Priority,
 } from "@headrace/contract";
 import { z } from "zod";
 
@@ -138,16 +139,11 @@ export async function readCallForm(
 ): Promise<CallForm> {
   const request = validate(REQUESTS_BY_ENDPOINT[endpoint], body);
   const isStreamed = endpoint !== "/v1/embeddings" && request["stream"] === true;
-  const deadline = headers[DEADLINE_HEADER];
-  const priority = headers[PRIORITY_HEADER];
   const form: JobForm = {
     spec: {
       ...ownerOf(caller),
       endpoint,
-      priority:
-        priority === undefined
-          ? DEFAULTS.synchronousPriority
-          : validate(prioritySchema, priority, PRIORITY_HEADER),
+      priority: readPriority(headers) ?? DEFAULTS.synchronousPriority,
       on_retry: "continue",
       metadata: {},
       request,
@@ -155,11 +151,7 @@ export async function readCallForm(
     model: await findModel(broker, request, "model"),
     // What an OpenAI client has been streamed cannot be taken back.
     canRestart: !isStreamed,
-    deadlineMs: toMs(
-      deadline === undefined
-        ? DEFAULTS.synchronousDeadlineSeconds
-        : validate(deadlineHeaderSchema, deadline, DEADLINE_HEADER),
-    ),
+    deadlineMs: toMs(readDeadline(headers) ?? DEFAULTS.synchronousDeadlineSeconds),
     retentionMs: toMs(DEFAULTS.synchronousRetentionSeconds),
     idempotencyKey: null,
     weight: caller.weight,
@@ -167,12 +159,25 @@ export async function readCallForm(
   return { form, isStreamed, includesUsage: wantsUsage(request) };
 }
 
+/** Read who waits from a call's headers. @returns null when they do not say */
+export function readPriority(headers: Readonly<Record<string, unknown>>): Priority | null {
+  const sent = headers[PRIORITY_HEADER];
+  return sent === undefined ? null : validate(prioritySchema, sent, PRIORITY_HEADER);
+}
+
+/** Read how long a call may wait to start, seconds. @returns null when its headers do not say */
+export function readDeadline(headers: Readonly<Record<string, unknown>>): number | null {
+  const sent = headers[DEADLINE_HEADER];
+  return sent === undefined ? null : validate(deadlineHeaderSchema, sent, DEADLINE_HEADER);
+}
+
 /** What a job says of whose it is. */
-function ownerOf({ tenant, keyId }: Caller): Pick<Submission["spec"], "tenant" | "key"> {
+export function ownerOf({ tenant, keyId }: Caller): Pick<Submission["spec"], "tenant" | "key"> {
   return { tenant, key: keyId };
 }
 
-function readKey(sent: unknown): string | null {
+/** Read an `Idempotency-Key`. @throws PlatformError `request_invalid` for one of a bad length */
+export function readKey(sent: unknown): string | null {
   return sent === undefined ? null : validate(idempotencyKeySchema, sent, "Idempotency-Key");
 }
 
@@ -182,7 +187,8 @@ function wantsUsage(request: EngineRequest): boolean {
   return usageOptionSchema.safeParse(request["stream_options"]).success;
 }
 
-async function findModel(
+/** Find the model that a request names. @throws PlatformError `model_not_found` naming the field */
+export async function findModel(
   broker: IngressBroker,
   { model }: EngineRequest,
   param: string,
@@ -195,6 +201,7 @@ async function findModel(
   }
 }
 
-function toMs(seconds: number): number {
+/** Seconds as the broker takes durations. */
+export function toMs(seconds: number): number {
   return Math.round(seconds * 1_000);
 }

@@ -16,8 +16,8 @@ export const JOB_HEADER = "x-headrace-job-id";
 
 /** What a synchronous call's caller gets, and how. */
 export interface Delivery {
-  /** Learn the job's id, before anything else. */
-  readonly begin: (job: JobId, onRoom: () => void) => void;
+  /** Learn the job's id, and when Redis accepted it, before anything else. */
+  readonly begin: (job: JobId, onRoom: () => void, acceptedAtMs: number) => void;
   /** Take an entry that does not end the job. @returns whether there is room for the next */
   readonly take: (entry: LogEntry) => boolean;
   /** Redis has lost what was taken: it comes again. @returns whether it could be taken back */
@@ -59,10 +59,10 @@ export class SynchronousCall implements Reader, Reading {
     if (this.#exchange.response.closed) return;
     readers.enter(this);
     try {
-      const { id, follower } = await broker.submitAndFollow(submission, this);
+      const { id, acceptedAtMs, follower } = await broker.submitAndFollow(submission, this);
       this.#job = id;
       this.#follower = follower;
-      this.#delivery.begin(id, () => follower.resume());
+      this.#delivery.begin(id, () => follower.resume(), acceptedAtMs);
       this.#releaseEarly(follower);
       await this.#closed.promise;
       follower.close();

@@ -5,6 +5,7 @@ import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
 import { PLAIN_OPERATIONS } from "./plain-operations.ts";
 import { LOCAL_OPERATIONS, PROCESS_OPERATIONS } from "./process-operations.ts";
+import { RESPONSE_OPERATIONS } from "./response-operations.ts";
 import { componentSchemas } from "./schemas.ts";
 import { USAGE_OPERATIONS } from "./usage-operations.ts";
 
@@ -58,6 +59,7 @@ export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }):
     ...USAGE_OPERATIONS,
     ...ADMIN_OPERATIONS,
     ...PLAIN_OPERATIONS,
+    ...RESPONSE_OPERATIONS,
     ...PROCESS_OPERATIONS,
     ...local,
   ];

@@ -46,6 +46,27 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
     model: "Null where several are served, and none is the default.",
     model_loaded: "Whether a worker serves it now; without one, calls wait in the queue.",
   },
+  ResponseRequest: {
+    input: "Text, or items: messages, reasoning, function calls and their outputs.",
+    instructions: "Goes before the input, as a system message.",
+    background: "Whether the response lives on without its caller. Default false.",
+    store: "Whether it can be retrieved for 24 h. Default true; a background response must be.",
+    include:
+      "`message.output_text.logprobs` gives log probabilities; the others name what is never there.",
+    tools: "Functions, which the caller runs itself.",
+    service_tier:
+      "`flex` is priority `batch`; `priority` and `fast` are `interactive`; `auto` and `default` leave it as it is.",
+    max_tool_calls: "Shown again; it counts tools that OpenAI runs, of which there are none.",
+    metadata: "Yours: up to 16 pairs, shown with the response and its job.",
+    user: "Shown again, as are `safety_identifier` and `prompt_cache_key`; engines are not told.",
+  },
+  Response: {
+    created_at: "Unix seconds, like all instants.",
+    error: "OpenAI's code and our words; the job, and the `error` event, have our own code.",
+    incomplete_details: "Set when the status is `incomplete`.",
+    output: "What the model said: items of type `message`, `reasoning` and `function_call`.",
+    usage: "Null while it is open, and where the engine did not tell.",
+  },
   Timeline: {
     error: "Why it failed or expired.",
     attempts: "Oldest first; the last 16.",

@@ -1,0 +1,109 @@
+import type { IngressBroker } from "@headrace/broker";
+import type { Priority, ResponseRequest } from "@headrace/contract";
+
+import type { Caller } from "../caller.ts";
+import {
+  DEFAULTS,
+  findModel,
+  ownerOf,
+  readDeadline,
+  readKey,
+  readPriority,
+  toMs,
+  type JobForm,
+} from "../submission-form.ts";
+import { readResponseRequest, toChatRequest } from "./chat-request.ts";
+
+/** A response as its caller wants it. */
+export interface ResponseForm {
+  readonly form: JobForm;
+  readonly isStreamed: boolean;
+  readonly isBackground: boolean;
+  readonly isStored: boolean;
+}
+
+/** OpenAI's classes of service, as priorities. What is not named has its kind's default. */
+const PRIORITY_BY_TIER: Readonly<Partial<Record<string, Priority>>> = {
+  flex: "batch",
+  priority: "interactive",
+  fast: "interactive",
+};
+
+/**
+ * Read the body of `POST /v1/responses` as a job: a chat completion, and what its response must show.
+ *
+ * @throws PlatformError `request_invalid` naming the field, `model_not_found`
+ */
+export async function readResponseForm(
+  broker: IngressBroker,
+  caller: Caller,
+  {
+    body,
+    headers,
+  }: { readonly body: unknown; readonly headers: Readonly<Record<string, unknown>> },
+): Promise<ResponseForm> {
+  const request = readResponseRequest(body);
+  const isBackground = request.background === true;
+  const isStreamed = request.stream === true;
+  const isStored = request.store !== false;
+  const defaults = isBackground ? BACKGROUND : SYNCHRONOUS;
+  const chat = toChatRequest(request);
+  const form: JobForm = {
+    spec: {
+      ...ownerOf(caller),
+      endpoint: "/v1/chat/completions",
+      priority:
+        readPriority(headers) ?? PRIORITY_BY_TIER[request.service_tier ?? ""] ?? defaults.priority,
+      on_retry: "continue",
+      metadata: request.metadata ?? {},
+      request: chat,
+      response: {
+        is_background: isBackground,
+        is_stored: isStored,
+        has_instructions: typeof request.instructions === "string",
+        echo: echoOf(request),
+      },
+    },
+    weight: caller.weight,
+    model: await findModel(broker, chat, "model"),
+    // What an OpenAI client has been streamed cannot be taken back.
+    canRestart: !isStreamed,
+    deadlineMs: toMs(readDeadline(headers) ?? defaults.deadlineSeconds),
+    retentionMs: isStored ? toMs(DEFAULTS.jobRetentionSeconds) : 0,
+    idempotencyKey: isBackground ? readKey(headers["idempotency-key"]) : null,
+  };
+  return { form, isStreamed, isBackground, isStored };
+}
+
+const BACKGROUND = {
+  priority: DEFAULTS.jobPriority,
+  deadlineSeconds: DEFAULTS.jobDeadlineSeconds,
+} as const;
+const SYNCHRONOUS = {
+  priority: DEFAULTS.synchronousPriority,
+  deadlineSeconds: DEFAULTS.synchronousDeadlineSeconds,
+} as const;
+
+/** What the response shows as it was sent. */
+const ECHOED = [
+  "max_tool_calls",
+  "parallel_tool_calls",
+  "prompt_cache_key",
+  "safety_identifier",
+  "tool_choice",
+  "user",
+] as const;
+
+const TIER_BY_TIER: Readonly<Partial<Record<string, string>>> = {
+  flex: "flex",
+  priority: "priority",
+  fast: "priority",
+};
+
+function echoOf(request: ResponseRequest): Record<string, unknown> {
+  const tier = TIER_BY_TIER[request.service_tier ?? ""];
+  const sent = ECHOED.map((name) => [name, request[name]]);
+  return Object.fromEntries(
+    [...sent, ["service_tier", tier]].filter(([, value]) => value !== undefined && value !== null),
+  );
+}

@@ -1,0 +1,55 @@
+import type { IngressBroker, JobRecord } from "@headrace/broker";
+import {
+  findResponseJob,
+  isTerminal,
+  PlatformError,
+  START,
+  type Cursor,
+  type Response,
+} from "@headrace/contract";
+
+import type { Caller } from "../caller.ts";
+import { pathParameter, type Exchange } from "../exchange.ts";
+import type { Services } from "../services.ts";
+import { ResponseTranslator } from "./response-translator.ts";
+import { toOpenResponse } from "./response-view.ts";
+
+/** Entries read from a log at a time. */
+const PAGE = 256;
+
+/**
+ * Find the job of the response that the path names.
+ *
+ * @throws PlatformError `response_not_found` for what is no id, an unknown response, another
+ *   tenant's, a job that is no response, and one that was not to be stored
+ */
+export async function findResponse(
+  { broker }: Services,
+  exchange: Exchange,
+  { tenant }: Caller,
+): Promise<JobRecord> {
+  const job = findResponseJob(pathParameter(exchange, "id"));
+  const record = job === null ? null : await broker.getJob(tenant, job).catch(orNull);
+  if (record?.spec.response?.is_stored === true) return record;
+  throw new PlatformError("response_not_found", "there is no such response");
+}
+
+/** Read a response as it stands: of one that has ended all that it says, of an open one its state. */
+export async function readResponse(broker: IngressBroker, record: JobRecord): Promise<Response> {
+  if (!isTerminal(record.status)) return toOpenResponse(record);
+  const translator = new ResponseTranslator(record);
+  let after: Cursor = START;
+  while (true) {
+    const entries = await broker.readLog(record.id, after, PAGE);
+    for (const entry of entries) {
+      translator.take(entry);
+      after = entry.cursor;
+    }
+    if (entries.length < PAGE) return translator.response;
+  }
+}
+
+function orNull(error: unknown): null {
+  if (error instanceof PlatformError && error.code === "job_not_found") return null;
+  throw error;
+}

@@ -1,0 +1,122 @@
+import { responseIdOf, type JobId, type Response, type ResponseDeleted } from "@headrace/contract";
+
+import { admit, type Admitted } from "../admission.ts";
+import { sendJson, type Headers } from "../answer.ts";
+import type { Caller } from "../caller.ts";
+import type { Exchange, Handler, Route } from "../exchange.ts";
+import { readEmptyBody, readJsonBody } from "../request-body.ts";
+import type { Services } from "../services.ts";
+import { JOB_HEADER, SynchronousCall } from "../synchronous-call.ts";
+import { StreamedResponse, WholeResponse } from "./response-deliveries.ts";
+import { ResponseEventStream } from "./response-event-stream.ts";
+import { readResponseForm, type ResponseForm } from "./response-form.ts";
+import { findPlace, firstPlace } from "./response-place.ts";
+import { readResponseQuery } from "./response-query.ts";
+import { findResponse, readResponse } from "./response-record.ts";
+import { refusal } from "./refusal.ts";
+import { toResponse } from "./response-view.ts";
+
+/** OpenAI's Responses API. */
+export function responseRoutes(services: Services): Route[] {
+  const handle =
+    (answer: (services: Services, exchange: Exchange, caller: Caller) => Promise<void>): Handler =>
+    (exchange, caller) =>
+      answer(services, exchange, caller);
+  return [
+    { path: "/v1/responses", methods: { POST: handle(createResponse) } },
+    {
+      path: "/v1/responses/{id}",
+      methods: { GET: handle(retrieveResponse), DELETE: handle(deleteResponse) },
+    },
+    { path: "/v1/responses/{id}/cancel", methods: { POST: handle(cancelResponse) } },
+  ];
+}
+
+async function createResponse(
+  services: Services,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<void> {
+  const { headers } = exchange.request;
+  const body = await readJsonBody(exchange.request, services.bodyLimitBytes);
+  const asked = await readResponseForm(services.broker, caller, { body, headers });
+  const form = { ...asked, form: await admit(services, exchange, asked.form) };
+  if (form.isBackground) return startInBackground(services, exchange, form);
+  const delivery = form.isStreamed
+    ? new StreamedResponse(services, exchange, form)
+    : new WholeResponse(services, exchange, form);
+  await new SynchronousCall(services, exchange, delivery).run(form.form);
+}
+
+/** Take the response's job in, and answer with its state, or with its events from the first on. */
+async function startInBackground(
+  services: Services,
+  exchange: Exchange,
+  { form, isStreamed }: ResponseForm & { readonly form: Admitted },
+): Promise<void> {
+  const submitted = await services.broker.submit({ ...form, attachedTo: null });
+  const { id, isNew, acceptedAtMs } = submitted;
+  const headers: Headers = {
+    location: `/v1/responses/${responseIdOf(id)}`,
+    [JOB_HEADER]: id,
+    ...(isNew ? {} : { "idempotent-replayed": "true" }),
+  };
+  if (isStreamed) {
+    const job = { id, spec: form.spec, acceptedAtMs };
+    await new ResponseEventStream(services, exchange, { place: firstPlace(job), headers }).run(id);
+    return;
+  }
+  const created = toResponse({ id, spec: form.spec, acceptedAtMs }, { status: "queued" });
+  const response = isNew ? created : await readNow(services, form.spec.tenant, id);
+  sendJson(exchange, 200, { body: response, headers });
+}
+
+async function retrieveResponse(
+  services: Services,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<void> {
+  const { isStreamed, startingAfter } = readResponseQuery(exchange.request);
+  const record = await findResponse(services, exchange, caller);
+  if (!isStreamed) {
+    sendJson(exchange, 200, { body: await readResponse(services.broker, record) });
+    return;
+  }
+  const place =
+    startingAfter === null
+      ? firstPlace(record)
+      : await findPlace(services.broker, record, startingAfter);
+  const headers = { [JOB_HEADER]: record.id };
+  await new ResponseEventStream(services, exchange, { place, headers }).run(record.id);
+}
+
+/** Cancel a response; one that has ended stays as it ended. */
+async function cancelResponse(
+  services: Services,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<void> {
+  await readEmptyBody(exchange.request, services.bodyLimitBytes);
+  const record = await findResponse(services, exchange, caller);
+  if (record.spec.response?.is_background !== true) {
+    throw refusal("response_id", "it is not a background response; to cancel it, hang up");
+  }
+  await services.broker.cancel(record);
+  sendJson(exchange, 200, { body: await readNow(services, caller.tenant, record.id) });
+}
+
+async function deleteResponse(
+  services: Services,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<void> {
+  const record = await findResponse(services, exchange, caller);
+  await services.broker.deleteJob(record);
+  const id = responseIdOf(record.id);
+  const body: ResponseDeleted = { id, object: "response", deleted: true };
+  sendJson(exchange, 200, { body });
+}
+
+async function readNow({ broker }: Services, tenant: string, id: JobId): Promise<Response> {
+  return readResponse(broker, await broker.getJob(tenant, id));
+}
