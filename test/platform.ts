@@ -1,7 +1,7 @@
 import { findFreePort, RedisServer, type ManagedProcess } from "@headrace/testkit/instruments";
 import { z } from "zod";
 
-import { startService } from "./service.ts";
+import { startService, type ServiceOptions } from "./service.ts";
 
 type Environment = Readonly<Record<string, string>>;
 
@@ -90,30 +90,46 @@ export class Platform {
     return countsSchema.parse(await response.json());
   }
 
-  /** Start one more ingress on the same Redis, or wherever `environment` says. */
-  async startIngress(environment: Environment = {}): Promise<ManagedProcess> {
-    const port = await findFreePort();
-    const ingress = this.#spawn("ingress", port, {
+  /**
+   * Start one more ingress on the same Redis, or wherever `environment` says.
+   *
+   * @param build folder of the source tree it is of; this one if nothing is said
+   */
+  async startIngress(environment: Environment = {}, build?: string): Promise<ManagedProcess> {
+    const { INGRESS_PORT = String(await findFreePort()) } = environment;
+    const variables = {
       HEADRACE_API_KEY: API_KEY,
       REDIS_URL: this.redis.url,
-      INGRESS_PORT: String(port),
       INGRESS_OPERATIONS_PORT: "0",
       ...this.#options.ingress,
       ...environment,
+      INGRESS_PORT,
+    };
+    const ingress = this.#spawn("ingress", Number(INGRESS_PORT), {
+      environment: variables,
+      ...(build === undefined ? {} : { build }),
     });
     await ingress.whenReady("/readyz");
     return ingress;
   }
 
-  /** Start one more worker beside the same engine, or wherever `environment` says. */
-  async startWorker(environment: Environment = {}): Promise<ManagedProcess> {
+  /**
+   * Start one more worker beside the same engine, or wherever `environment` says.
+   *
+   * @param build folder of the source tree it is of; this one if nothing is said
+   */
+  async startWorker(environment: Environment = {}, build?: string): Promise<ManagedProcess> {
     const port = await findFreePort();
-    const worker = this.#spawn("worker", port, {
+    const variables = {
       REDIS_URL: this.redis.url,
       ENGINE_URL: this.engine.url,
       WORKER_OPERATIONS_PORT: String(port),
       ...this.#options.worker,
       ...environment,
+    };
+    const worker = this.#spawn("worker", port, {
+      environment: variables,
+      ...(build === undefined ? {} : { build }),
     });
     await worker.whenReady("/readyz");
     return worker;
@@ -128,7 +144,7 @@ export class Platform {
   async #startEngine(): Promise<ManagedProcess> {
     const port = await findFreePort();
     const flags = ["--port", String(port), ...(this.#options.engineFlags ?? [])];
-    const engine = this.#spawn("engine-sim", port, {}, flags);
+    const engine = this.#spawn("engine-sim", port, { flags });
     await engine.whenReady("/health");
     return engine;
   }
@@ -136,11 +152,10 @@ export class Platform {
   #spawn(
     name: string,
     port: number,
-    environment: Environment,
-    flags: readonly string[] = [],
+    options: Pick<ServiceOptions, "environment" | "flags" | "build">,
   ): ManagedProcess {
     const url = `http://127.0.0.1:${port}`;
-    const service = startService({ name, url, environment, flags });
+    const service = startService({ name, url, ...options });
     this.#services.push(service);
     return service;
   }

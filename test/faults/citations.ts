@@ -118,6 +118,24 @@ export const CITATIONS: readonly Citation[] = [
     test: "does not run after all",
   },
   {
+    fault: "Redis forgets a claim, and not the fetch before it",
+    outcome: "its worker gives the job back at once",
+    file: `${BROKER}/lost-memory.test.ts`,
+    test: "puts its job back into the queue at once",
+  },
+  {
+    fault: "a worker meets a job of a later version of Headrace",
+    outcome: "it hands the job back, no attempt burned",
+    file: `${BROKER}/versions.test.ts`,
+    test: "is left to a worker that can read it",
+  },
+  {
+    fault: "a worker meets more such jobs than it has slots",
+    outcome: "those behind them run",
+    file: `${BROKER}/versions.test.ts`,
+    test: "does not keep those behind it from running",
+  },
+  {
     fault: "the engine is full (503)",
     outcome: "the job goes back, no attempt burned",
     file: TROUBLE,

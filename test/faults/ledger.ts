@@ -24,6 +24,8 @@ export interface LedgerEntry {
 /** What the ledger knows of a job. */
 export interface LedgerJob {
   readonly state: string;
+  /** JSON, as the ingress wrote it. */
+  readonly spec: string;
   /** Attempts that were begun, whether they count or not. */
   readonly begun: number;
   /** Attempts that count against the job. */
@@ -74,14 +76,15 @@ async function readJobs(redis: Redis): Promise<Map<string, LedgerJob>> {
 async function readJob(redis: Redis, id: string): Promise<LedgerJob | null> {
   const job = jobIdSchema.parse(id);
   const [fields, names, log] = await Promise.all([
-    redis.hmget(keys.entry(job), "state", "attempts", "deaths"),
+    redis.hmget(keys.entry(job), "state", "attempts", "deaths", "spec"),
     redis.hkeys(keys.entry(job)),
     redis.xrange(keys.log(job), "-", "+"),
   ]);
-  const [state, attempts, deaths] = fields;
+  const [state, attempts, deaths, spec] = fields;
   if (!state) return null;
   return {
     state,
+    spec: spec ?? "",
     begun: names.filter((name) => name.startsWith("attempt:")).length,
     attempts: Number(attempts ?? 0),
     deaths: Number(deaths ?? 0),

@@ -12,6 +12,7 @@ import { races } from "./runs/races.ts";
 import { redisKills } from "./runs/redis-kills.ts";
 import { rollingStop } from "./runs/rolling-stop.ts";
 import { soak } from "./runs/soak.ts";
+import { twoBuilds } from "./runs/two-builds.ts";
 import { zombie } from "./runs/zombie.ts";
 
 /** Every class of faults, in the order of the matrix. */
@@ -26,6 +27,7 @@ export const FAULT_RUNS: readonly FaultRun[] = [
   zombie,
   poison,
   orphans,
+  twoBuilds,
   soak,
 ];
 

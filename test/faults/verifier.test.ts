@@ -58,6 +58,8 @@ const LOG: readonly LedgerEntry[] = [
   ending(`1-${WORDS.length + 1}`),
 ];
 
+const NOT_BEGUN = { spec: "{}", begun: 0, attempts: 0, deaths: 0, log: [] };
+
 /** A run of one job, right in everything but what a test changes about it. */
 function run(
   changes: {
@@ -73,6 +75,7 @@ function run(
   const log = changes.log ?? LOG;
   const job: LedgerJob = {
     state: "completed",
+    spec: "{}",
     begun: 1,
     attempts: 1,
     deaths: 0,
@@ -138,7 +141,7 @@ describe("the verifier finds nothing wrong", () => {
   });
 
   test("with a job that was refused and cancelled", () => {
-    const cancelled = { state: "cancelled", begun: 0, attempts: 0, deaths: 0, log: [] };
+    const cancelled = { ...NOT_BEGUN, state: "cancelled" };
 
     expect(verify(run({ others: new Map([[OTHER, cancelled]]) }))).toEqual([]);
   });
@@ -224,9 +227,7 @@ describe("the verifier names", () => {
     [
       "a job that runs though it was refused",
       run({
-        others: new Map([
-          [OTHER, { state: "completed", begun: 1, attempts: 1, deaths: 0, log: [] }],
-        ]),
+        others: new Map([[OTHER, { ...NOT_BEGUN, state: "completed" }]]),
       }),
       ["ghost"],
     ],

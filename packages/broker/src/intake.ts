@@ -9,6 +9,7 @@ import { claimJob, type Attempt, type Claim, type Unclaimable } from "./claim.ts
 import { insist, type Insistence } from "./insist.ts";
 import { renewLocks } from "./job-locks.ts";
 import { keys } from "./keys.ts";
+import { LaterJobs } from "./later-jobs.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
 import type { Holder } from "./worker-presence.ts";
@@ -32,13 +33,6 @@ const FETCH_LIMIT = 16;
 const RETRY_MS = 500;
 /** An entry is accepted before its job is queued: one that is not there after this never will be. */
 const FORGOTTEN_MS = 60_000;
-/** How long a job that cannot be read is kept from the others of its queue. */
-const UNREADABLE_MS = 2_000;
-/**
- * Such jobs kept at once without taking slots: they lead the queue again each time, and with as many
- * of them as slots nothing behind them would ever run. It takes about 1 ms to put one aside.
- */
-const ASIDE_LIMIT = 1_000;
 /** How long closing waits for what is under way. */
 const CLOSE_MS = 1_000;
 
@@ -93,8 +87,8 @@ export class Intake {
   readonly #renewal: NodeJS.Timeout;
   #fetches: Promise<boolean[]> = Promise.resolve([]);
   readonly #admissions = new Set<Promise<void>>();
-  /** Of the admissions, those of jobs that are kept aside. */
-  #aside = 0;
+  /** Each is one of the admissions, too. */
+  readonly #laterJobs = new LaterJobs();
   #tokens = 0;
 
   constructor(
@@ -127,6 +121,7 @@ export class Intake {
     await this.#bull.startStalledCheckTimer();
     let left = 1;
     while (!signal.aborted) {
+      await this.#laterJobs.whenDone(signal);
       const slots = await this.#slots.whenFree(signal);
       if (slots === 0) return;
       const free = slots - this.#admitting;
@@ -198,7 +193,7 @@ export class Intake {
 
   /** Claims under way, each of which may take a slot. */
   get #admitting(): number {
-    return this.#admissions.size - Math.min(this.#aside, ASIDE_LIMIT);
+    return this.#admissions.size - this.#laterJobs.aside;
   }
 
   /** By the fetch, not by the job alone: the same worker may have fetched the job again. */
@@ -214,7 +209,7 @@ export class Intake {
     try {
       const marker = await this.#bull.backend.waitForJob(BLOCK_SECONDS);
       // Whoever cannot follow it leaves it to another: the engine may have filled up meanwhile.
-      const isFree = !signal.aborted && this.#slots.countFree() > 0;
+      const isFree = !signal.aborted && !this.#laterJobs.isYielding && this.#slots.countFree() > 0;
       if (marker !== null && !isFree) await this.#wakeIdleWorker();
     } catch (error) {
       if (signal.aborted) return;
@@ -300,16 +295,10 @@ export class Intake {
     if (!isTaken) await this.#slots.decline(attempt);
   }
 
-  /** A worker of the version that made the job can run it. The pause keeps it from going round. */
+  /** A worker of the version that made the job can run it. */
   async #leaveToOthers(claim: Claim, signal: AbortSignal): Promise<void> {
     this.#report(new Error(`${claim.job} was made by a later version, and is left to its workers`));
-    this.#aside += 1;
-    try {
-      await delay(UNREADABLE_MS, undefined, { signal }).catch(() => {});
-      await this.#slots.decline(claim);
-    } finally {
-      this.#aside -= 1;
-    }
+    await this.#laterJobs.keep(() => this.#slots.decline(claim), signal);
   }
 
   /** Let go of a job that needs no work. */

@@ -45,6 +45,26 @@ describe("a job that a later version of Headrace made", () => {
     expect(attempt.job).toBe(job);
   });
 
+  test("goes to a worker that can read it as soon as it is given back", async ({
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const jobs = [await submit(), await submit(), await submit(), await submit()];
+    for (const job of jobs) await makeLater(redis, job);
+    worker.free(jobs.length);
+    // One attempt each: all are kept by the worker that cannot read them.
+    await expect.poll(() => countEpochs(redis, jobs)).toBe(jobs.length);
+    const later = await startWorker();
+    for (const job of jobs) await makeReadable(redis, job);
+    const taken = [await later.next(), await later.next(), await later.next(), await later.next()];
+
+    expect(taken.map(({ attempt }) => attempt.epoch)).toEqual([2, 2, 2, 2]);
+    expect(worker.attempts).toEqual([]);
+  });
+
   test("is told of by nobody who cannot read it, and keeps no other from being listed", async ({
     ingress,
     redis,
@@ -97,4 +117,15 @@ async function makeLater(redis: Redis, job: JobId): Promise<string> {
   const later = spec.replace("/v1/chat/completions", "/v9/thoughts");
   await redis.hset(keys.entry(job), "spec", later);
   return later;
+}
+
+/** As if every worker from here on were of the version that made the job. */
+async function makeReadable(redis: Redis, job: JobId): Promise<void> {
+  const spec = (await redis.hget(keys.entry(job), "spec")) ?? "";
+  await redis.hset(keys.entry(job), "spec", spec.replace("/v9/thoughts", "/v1/chat/completions"));
+}
+
+async function countEpochs(redis: Redis, jobs: readonly JobId[]): Promise<number> {
+  const epochs = await Promise.all(jobs.map((job) => redis.hget(keys.entry(job), "epoch")));
+  return epochs.reduce((sum, epoch) => sum + Number(epoch ?? 0), 0);
 }
