@@ -60,13 +60,23 @@ export interface IngressConfig {
   readonly patience?: Partial<Patience>;
 }
 
+interface IngressParts {
+  readonly routes: readonly Route[];
+  readonly server: Server;
+  readonly operations: OperationsServer;
+  readonly services: Services;
+}
+
 /** The HTTP front door: takes jobs in, hands their output out. Keeps nothing itself. */
 export class Ingress {
+  /** What it answers. */
+  readonly routes: readonly Route[];
   readonly #server: Server;
   readonly #operations: OperationsServer;
   readonly #services: Services;
 
-  private constructor(server: Server, operations: OperationsServer, services: Services) {
+  private constructor({ routes, server, operations, services }: IngressParts) {
+    this.routes = routes;
     this.#server = server;
     this.#operations = operations;
     this.#services = services;
@@ -84,12 +94,13 @@ export class Ingress {
     try {
       await refuseUnfit(services.broker, config.log);
       const operations = await openOperations(config, services);
-      const server = await openServer(config, services).catch(async (error: unknown) => {
+      const routes = allRoutes(services, config);
+      const server = await openServer(config, services, routes).catch(async (error: unknown) => {
         await operations.close();
         throw error;
       });
       services.broker.startSweep((counts) => services.events.sweepPassed(counts));
-      const ingress = new Ingress(server, operations, services);
+      const ingress = new Ingress({ routes, server, operations, services });
       const { port, operationsPort } = ingress;
       const { host, durability } = config;
       config.log.info({ host, port, operationsPort, durability }, "listening");
@@ -195,7 +206,11 @@ function openOperations(config: IngressConfig, services: Services): Promise<Oper
   );
 }
 
-function openServer(config: IngressConfig, services: Services): Promise<Server> {
+function openServer(
+  config: IngressConfig,
+  services: Services,
+  routes: readonly Route[],
+): Promise<Server> {
   const commonHeaders = new CommonHeaders(config);
   const gate: Gate = {
     authentication: new Authentication(config.apiKey, services.broker.knownKeys),
@@ -204,7 +219,7 @@ function openServer(config: IngressConfig, services: Services): Promise<Server> 
     commonHeaders,
     onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };
-  const onRequest = createApp(allRoutes(services, config), gate);
+  const onRequest = createApp(routes, gate);
   return listen(config, { onRequest, headers: commonHeaders.plain });
 }
 

@@ -36,7 +36,7 @@ export class TestClient {
     path: string,
     { body, headers = {} }: { body?: unknown; headers?: Record<string, string> } = {},
   ): Promise<Answer> {
-    const response = await this.#fetch(method, path, { body, headers });
+    const response = await this.open(method, path, { body, headers });
     const text = await response.text();
     const isJson = response.headers.get("content-type")?.startsWith("application/json") === true;
     return {
@@ -54,7 +54,7 @@ export class TestClient {
     options: { body?: unknown; headers?: Record<string, string> } = {},
   ): Promise<SseReader> {
     const controller = new AbortController();
-    const response = await this.#fetch(method, path, { ...options, signal: controller.signal });
+    const response = await this.open(method, path, { ...options, signal: controller.signal });
     return new SseReader(response, controller);
   }
 
@@ -66,7 +66,8 @@ export class TestClient {
     return z.object({ id: z.string() }).parse(answer.body).id;
   }
 
-  #fetch(
+  /** Call, and leave the answer to be read. */
+  open(
     method: string,
     path: string,
     {
