@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Count the usage of one tenant's ended jobs of one model, once each.
+-- Count the usage of one tenant's ended jobs of one model, once each, and give back what they held of
+-- their keys' limits.
 --
 -- KEYS[1]  settled  hash  model code -> place in its outbox up to which all is counted
 -- ARGV[1]  tenant  prefix of the tenant's keys
@@ -7,7 +8,7 @@
 -- ARGV[3]  keep    ms that a day's, or a month's, usage is kept
 -- ARGV[4..] per job, in the order they stand in the outbox: ms and sequence of its place, day it
 --          ended (UTC, 2026-11-25), key id, model, tokens in, tokens out, µs of GPU, cost in
---          billionths
+--          billionths; id, and of what it holds the kind ('' when it holds nothing) and the tokens
 --
 -- Writes, as `<key id> <what> <model>` -> whole number,
 --   <tenant>:usage:<day>    hash  jobs, in, out, gpu, cost
@@ -15,7 +16,9 @@
 --
 -- Returns how many were counted. Those up to the place in KEYS[1] were, and are skipped: a crash
 -- between this and the outbox' trim brings them again.
-local FIELDS = 9
+-- @include clock
+-- @include hold
+local FIELDS = 12
 local tenant, code, keep = ARGV[1], ARGV[2], ARGV[3]
 local ms, sequence = string.match(redis.call('HGET', KEYS[1], code) or '0-0', '^(%d+)-(%d+)$')
 ms, sequence = tonumber(ms), tonumber(sequence)
@@ -29,7 +32,7 @@ local function add(key, field, amount)
   sums[key][field] = (sums[key][field] or 0) + amount
 end
 
-local counted = 0
+local counted, now = 0, now_ms()
 for at = 4, #ARGV, FIELDS do
   local job_ms, job_sequence = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   if job_ms > ms or (job_ms == ms and job_sequence > sequence) then
@@ -45,6 +48,12 @@ for at = 4, #ARGV, FIELDS do
     local of_month = tenant .. ':month:' .. string.sub(day, 1, 7)
     add(of_month, key .. ' tokens', tokens_in + tokens_out)
     add(of_month, key .. ' cost', cost)
+    if ARGV[at + 10] ~= '' then
+      local hold = {
+        key = key, kind = ARGV[at + 10], id = ARGV[at + 9], tokens = ARGV[at + 11], model = model,
+      }
+      give_back(tenant, hold, tokens_in + tokens_out, now)
+    end
   end
 end
 

@@ -2,6 +2,7 @@ import { jobIdSchema, type JobId } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { HoldSweep } from "./hold.ts";
 import { keys } from "./keys.ts";
 import { script } from "./script.ts";
 
@@ -13,14 +14,16 @@ const PAGES_PER_PASS = 10;
 /** A listed job without an entry is left alone this long: it may be on its way to its accept. */
 const LATE_MS = 120_000;
 
-/** Mends the tenants' slots: bookings that nothing followed, and lists of jobs that are no more. */
+/** Mends the tenants' slots: bookings that nothing followed, lists and holds of jobs that are no more. */
 export class BookingSweep {
   readonly #redis: Redis;
+  readonly #holds: HoldSweep;
   /** Where the next pass goes on in each tenant's list. */
   readonly #places = new Map<string, number>();
 
   constructor(redis: Redis) {
     this.#redis = redis;
+    this.#holds = new HoldSweep(redis);
   }
 
   /** Strike bookings whose job is accepted by now; undo those whose job never was. */
@@ -40,6 +43,7 @@ export class BookingSweep {
         if (due.length < PAGE) break;
       }
       await this.#forgetOld(tenant, nowMs - LATE_MS);
+      await this.#holds.run(tenant, nowMs);
     }
     return unbooked;
   }

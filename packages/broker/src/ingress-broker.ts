@@ -16,11 +16,14 @@ import { AuditLog, type AuditListener } from "./audit-log.ts";
 import { assertAlwaysSynced, assertFit, assertReplicated } from "./fitness.ts";
 import type { Follower, Reader } from "./follower.ts";
 import { guard } from "./guard.ts";
+import { giveBack } from "./hold.ts";
+import { HoldingReader } from "./holding-reader.ts";
 import { Inbox } from "./inbox.ts";
 import { inspect, type Inspection } from "./inspection.ts";
 import { JobQueues } from "./job-queue.ts";
 import { listJobs, type JobQuery } from "./job-list.ts";
 import { findRecords, type JobRecord } from "./job-record.ts";
+import { BookingDesk, toHold } from "./booking-desk.ts";
 import { cancelJob } from "./cancel.ts";
 import { keys } from "./keys.ts";
 import { RedisWatch } from "./redis-watch.ts";
@@ -41,6 +44,8 @@ export interface IngressBrokerOptions {
   readonly redisUrl: string;
   /** What a submit's answer is worth. */
   readonly durability: Durability;
+  /** Requests a minute from one address, of each tenant; 0 = any number. */
+  readonly addressLimit?: number;
   /** What an hour of one GPU costs, in the operator's unit of money; 0 where nobody says. */
   readonly gpuHourPrice?: number;
   /** Receives failures that no call can report, such as a lost connection. */
@@ -80,7 +85,7 @@ export class IngressBroker {
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
   constructor(options: IngressBrokerOptions) {
-    const { redisUrl, durability, report, gpuHourPrice = 0 } = options;
+    const { redisUrl, durability, report, gpuHourPrice = 0, addressLimit = 0 } = options;
     this.#durability = durability;
     this.#report = report;
     this.#redis = connectProducer(redisUrl, report);
@@ -96,6 +101,7 @@ export class IngressBroker {
     this.#unwanted = new UnwantedJobs(tools, report);
     this.#desk = new SubmissionDesk({
       ...tools,
+      bookings: new BookingDesk(this.#redis, addressLimit, report),
       watch: this.#watch,
       confirmation: this.#confirmation,
       unwanted: this.#unwanted,
@@ -233,7 +239,9 @@ export class IngressBroker {
     const followers: Follower[] = [];
     try {
       const { id, acceptedAtMs } = await guard(
-        this.#desk.submit(whole, (job) => followers.push(this.#inbox.followNew(job, reader))),
+        this.#desk.submit(whole, (job) =>
+          followers.push(this.#inbox.followNew(job, this.#holding(job, whole, reader))),
+        ),
       );
       const [follower] = followers;
       if (follower === undefined) throw new PlatformError("internal", `${id} is not new`);
@@ -242,6 +250,17 @@ export class IngressBroker {
       for (const follower of followers) follower.close();
       throw error;
     }
+  }
+
+  /** Have what the call holds of its key's limits given back before the reader learns of its end. */
+  #holding(job: JobId, submission: Submission, reader: Reader): Reader {
+    if (submission.limits === null) return reader;
+    const hold = toHold(job, submission);
+    return new HoldingReader(reader, (tokens) => {
+      giveBack(this.#redis, hold, tokens).catch((cause: unknown) =>
+        this.#report(new Error("what a call held is left to the settler", { cause })),
+      );
+    });
   }
 
   /** Follow a job: replay its log after the cursor, then go on live. */

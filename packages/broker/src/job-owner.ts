@@ -1,6 +1,9 @@
-import type { JobSpec } from "@headrace/contract";
+import type { JobId } from "@headrace/contract";
 import { z } from "zod";
 
+import { ROOT_KEY, toHold } from "./booking-desk.ts";
+import { HOLD_KINDS } from "./hold.ts";
+import type { Submission } from "./submission.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
 /**
@@ -17,19 +20,22 @@ export const jobOwnerSchema = z.object({
   prompt: z.int().min(0),
   /** Whether it was made by `POST /v1/responses`. */
   response: z.literal(true).optional(),
+  /** What it holds of its key's limits, where that has any. */
+  hold: z.object({ kind: z.enum(HOLD_KINDS), tokens: z.int().min(0) }).optional(),
 });
 export type JobOwner = z.infer<typeof jobOwnerSchema>;
 
-/** The key of a job that names none: the operator's own. */
-const ROOT_KEY = "root";
-
 /** Write what the ledger keeps of a job's owner. */
-export function toOwner(spec: JobSpec): JobOwner {
+export function toOwner(job: JobId, submission: Submission): JobOwner {
+  const { spec, limits } = submission;
+  const { tenant, key = ROOT_KEY, endpoint, request, response } = spec;
+  const hold = limits === null ? null : toHold(job, submission);
   return {
-    tenant: spec.tenant,
-    key: spec.key ?? ROOT_KEY,
-    model: spec.request.model,
-    prompt: estimateTokens(spec.endpoint, spec.request).promptTokens,
-    ...(spec.response === undefined ? {} : { response: true }),
+    tenant,
+    key,
+    model: request.model,
+    prompt: estimateTokens(endpoint, request).promptTokens,
+    ...(response === undefined ? {} : { response: true }),
+    ...(hold === null ? {} : { hold: { kind: hold.kind, tokens: hold.tokens } }),
   };
 }

@@ -40,6 +40,11 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{keys}:version` | keys | string | admin calls | one | for ever | next change |
  * | `hr:{keys}:audit` | keys | stream | admin calls that change something | 10,000 entries | trimmed | - |
  * | `hr:{keys}:audit-refused` | keys | stream | admin calls denied or refused | 10,000 entries | trimmed | - |
+ * | `hr:{t:<tenant>}:buckets:<key>` | tenant | hash | reserve, settle | four fields per limited model | until full again | its time to live |
+ * | `hr:{t:<tenant>}:address:<address>` | tenant | hash | reserve | one field | until full again | its time to live |
+ * | `hr:{t:<tenant>}:held:<key>:<kind>` | tenant | zset | reserve, settle | open jobs of a key with limits | for ever | settler, sweep |
+ * | `hr:{t:<tenant>}:holders` | tenant | set | reserve | keys that had limits | for ever | next submit |
+ * | `hr:{t:<tenant>}:owed` | tenant | hash | reserve, settle | one field per key that had limits | for ever | as the holds |
  */
 export const keys = {
   modelsByName: "hr:{models}:by-name",
@@ -87,6 +92,12 @@ export const keys = {
 
   tenantSlot: (tenant: string): string => `hr:{t:${tenant}}`,
   settled: (tenant: string): string => `hr:{t:${tenant}}:settled`,
+  buckets: (tenant: string, key: string): string => `hr:{t:${tenant}}:buckets:${key}`,
+  address: (tenant: string, address: string): string => `hr:{t:${tenant}}:address:${address}`,
+  held: (tenant: string, key: string, kind: string): string =>
+    `hr:{t:${tenant}}:held:${key}:${kind}`,
+  holders: (tenant: string): string => `hr:{t:${tenant}}:holders`,
+  owed: (tenant: string): string => `hr:{t:${tenant}}:owed`,
   /** @param day UTC, as `2026-11-25` */
   usage: (tenant: string, day: string): string => `hr:{t:${tenant}}:usage:${day}`,
   jobs: (tenant: string): string => `hr:{t:${tenant}}:jobs`,

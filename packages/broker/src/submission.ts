@@ -1,18 +1,18 @@
-import { createHash } from "node:crypto";
-
 import {
-  findJobId,
   modelCodeOf,
   newJobId,
   PlatformError,
   type EngineRequest,
   type JobId,
   type JobSpec,
+  type KeyLimits,
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { costOf } from "./cost.ts";
+import type { Allowance } from "./allowance.ts";
+import type { Booking, BookingDesk } from "./booking-desk.ts";
 import { toOwner } from "./job-owner.ts";
 import { QUEUE_CLASSES, type JobQueues, type Place } from "./job-queue.ts";
 import { endingKeys, keys } from "./keys.ts";
@@ -24,7 +24,6 @@ import { script } from "./script.ts";
 import { toStanding, type Standing } from "./standing.ts";
 import type { UnwantedJobs } from "./unwanted-jobs.ts";
 
-const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
 const acceptance = z.tuple([
   z.string(),
   z.string(),
@@ -40,11 +39,6 @@ const acceptance = z.tuple([
 ]);
 const accept = script("accept", acceptance);
 type Acceptance = z.infer<typeof acceptance>;
-
-/** A booking that no accept follows within this time is undone by the sweep. */
-const BOOKING_LEASE_MS = 60_000;
-/** OpenAI and Stripe remember a key for a day at the least. */
-const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
 
 /** A job on its way in. */
 export interface Submission {
@@ -64,6 +58,12 @@ export interface Submission {
   readonly weight: number;
   /** Set for a synchronous call: the job lives only as long as this ingress. */
   readonly attachedTo: string | null;
+  /** What the caller's key may use; null = anything. */
+  readonly limits: KeyLimits | null;
+  /** Where the caller is, for limits by address. */
+  readonly address?: string;
+  /** Told what is left of the limits, before anything else comes of it; not where there are none. */
+  readonly onAllowance?: (allowance: Allowance) => void;
 }
 
 export interface Submitted {
@@ -80,6 +80,7 @@ export interface Submitted {
 /** What the desk works with. */
 export interface DeskTools {
   readonly redis: Redis;
+  readonly bookings: BookingDesk;
   readonly queues: JobQueues;
   readonly watch: RedisWatch;
   /** Null where nobody waits for a replica. */
@@ -103,9 +104,10 @@ export class SubmissionDesk {
   readonly #confirmation: ReplicaConfirmation | null;
   readonly #report: Report;
   readonly #unwanted: UnwantedJobs;
-  readonly #tenants = new Set<string>();
+  readonly #bookings: BookingDesk;
 
   constructor(tools: DeskTools) {
+    this.#bookings = tools.bookings;
     this.#redis = tools.redis;
     this.#queues = tools.queues;
     this.#watch = tools.watch;
@@ -121,6 +123,8 @@ export class SubmissionDesk {
    *   reader is in place before the first entry; not called for a job that already exists
    * @throws PlatformError `queue_unavailable` while Redis is unfit, or where no replica confirms it
    * @throws PlatformError `queue_full` while Redis is at 70 % of its memory
+   * @throws PlatformError `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota` where a
+   *   limit forbids it
    * @throws PlatformError `idempotency_key_reused` when the key was used for another request
    * @throws PlatformError `job_not_found` when the key's job has ended and is forgotten
    */
@@ -133,7 +137,7 @@ export class SubmissionDesk {
     if (submission.idempotencyKey === null) {
       return this.#submitNew(submission, spec, beforeAccept);
     }
-    const booking = await this.#book(newJobId(submission.model.code), submission);
+    const booking = await this.#bookings.book(newJobId(submission.model.code), submission);
     if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id, submission);
     if (booking.isNew) beforeAccept(booking.id);
     return this.#enqueue(booking, submission, await this.#accept(booking.id, submission, spec));
@@ -151,55 +155,24 @@ export class SubmissionDesk {
     }
   }
 
-  /** Nothing can refuse a booking without a key, so it travels with the accept. */
+  /** Where nothing can refuse the booking, it travels with the accept. */
   async #submitNew(
     submission: Submission,
     spec: string,
     beforeAccept: (job: JobId) => void,
   ): Promise<Submitted> {
     const id = newJobId(submission.model.code);
+    const booked = this.#bookings.book(id, submission);
+    if (this.#bookings.canRefuse(submission)) await booked;
     beforeAccept(id);
     try {
-      const [booking, accepted] = await Promise.all([
-        this.#book(id, submission),
-        this.#accept(id, submission, spec),
-      ]);
+      const [booking, accepted] = await Promise.all([booked, this.#accept(id, submission, spec)]);
       return await this.#enqueue(booking, submission, accepted);
     } catch (error) {
       // With a key the caller may ask again and wants the job; without one it would be a ghost.
       this.#unwanted.remember(id, submission.model.version);
       throw error;
     }
-  }
-
-  async #book(job: JobId, submission: Submission): Promise<Booking> {
-    const { tenant } = submission.spec;
-    await this.#registerTenant(tenant);
-    const key = submission.idempotencyKey;
-    const [verdict, text, isOpen] = await reserve(
-      this.#redis,
-      [keys.jobs(tenant), keys.reserved(tenant), ...(key ? [keys.once(tenant, key)] : [])],
-      [
-        job,
-        BOOKING_LEASE_MS,
-        ...(key ? [digestOf(submission), IDEMPOTENCY_MS + submission.deadlineMs] : []),
-      ],
-    );
-    const id = findJobId(text);
-    if (id === null) throw new PlatformError("internal", "the ledger answered with no job id");
-    if (verdict === -1) {
-      throw new PlatformError(
-        "idempotency_key_reused",
-        "this Idempotency-Key was used for a different request; use a new key, or repeat the first request unchanged",
-      );
-    }
-    return { id, isNew: verdict === 1, isOpen: isOpen === 1 };
-  }
-
-  async #registerTenant(tenant: string): Promise<void> {
-    if (this.#tenants.has(tenant)) return;
-    await this.#redis.sadd(keys.tenants, tenant);
-    this.#tenants.add(tenant);
   }
 
   async #findFirst(id: JobId, submission: Submission): Promise<Submitted> {
@@ -216,17 +189,6 @@ export class SubmissionDesk {
       "job_not_found",
       `the job of this Idempotency-Key, ${id}, has ended and is forgotten; use a new key to run it again`,
     );
-  }
-
-  /** The job is accepted: its booking must not be taken for one that came to nothing. */
-  async #settle(id: JobId, tenant: string, idempotencyKey: string | null): Promise<void> {
-    if (idempotencyKey === null) return;
-    const booking = `${id} ${keys.once(tenant, idempotencyKey)}`;
-    try {
-      await this.#redis.zrem(keys.reserved(tenant), booking);
-    } catch (error) {
-      this.#report(new Error("a settled booking is left to the sweep", { cause: error }));
-    }
   }
 
   #accept(id: JobId, submission: Submission, specText: string): Promise<Acceptance> {
@@ -256,7 +218,7 @@ export class SubmissionDesk {
         attachedTo === null ? "" : "1",
         submission.canRestart ? "" : "1",
         this.#watch.run,
-        JSON.stringify(toOwner(spec)),
+        JSON.stringify(toOwner(id, submission)),
         costOf(spec),
         submission.weight,
         spec.tenant,
@@ -276,7 +238,7 @@ export class SubmissionDesk {
       isQueued
         ? this.#add(id, model.version, { class: QUEUE_CLASSES[spec.priority], score })
         : null,
-      this.#settle(id, spec.tenant, idempotencyKey),
+      this.#bookings.settle(id, spec.tenant, idempotencyKey),
       this.#confirm(id, submission),
     ]);
     const [ahead, peers, starts, sooner, spanMs, workers, idle] = counts;
@@ -303,29 +265,9 @@ export class SubmissionDesk {
   }
 }
 
-/** What came of `reserve`. */
-interface Booking {
-  readonly id: JobId;
-  readonly isNew: boolean;
-  /** Nobody knows yet whether it was accepted. */
-  readonly isOpen: boolean;
-}
-
 function toInstants(
   acceptedAt: string,
   deadlineAt: string,
 ): Pick<Submitted, "acceptedAtMs" | "deadlineAtMs"> {
   return { acceptedAtMs: Number(acceptedAt), deadlineAtMs: Number(deadlineAt) };
-}
-
-/**
- * Two requests under one Idempotency-Key are the same when all that the caller chose is the same.
- * It may repeat them with another API key of its tenant: its own may just have been replaced.
- */
-function digestOf({ spec, askedRequest, deadlineMs, retentionMs }: Submission): string {
-  const { admit_ms: _timing, key: _apiKey, ...chosen } = spec;
-  const asked = { ...chosen, request: askedRequest ?? chosen.request };
-  return createHash("sha256")
-    .update(JSON.stringify([asked, deadlineMs, retentionMs]))
-    .digest("base64url");
 }

@@ -7,7 +7,7 @@ import type { Redis } from "ioredis";
 
 import { claimJob as claim, type Attempt, type Claim, type Unclaimable } from "./claim.ts";
 import type { Reader } from "./follower.ts";
-import { IngressBroker } from "./ingress-broker.ts";
+import { IngressBroker, type IngressBrokerOptions } from "./ingress-broker.ts";
 import type { Submission } from "./submission.ts";
 import { isTerminalEntry, type LogEntry } from "./token-log.ts";
 import type { LogItem, LossReason, Source } from "./token-writer.ts";
@@ -222,7 +222,7 @@ const spec: JobSpec = {
 
 /** What a test may choose about a job. */
 type Choices = Partial<JobSpec> &
-  Partial<Pick<Submission, "deadlineMs" | "retentionMs" | "idempotencyKey" | "weight">>;
+  Partial<Pick<Submission, "deadlineMs" | "retentionMs" | "idempotencyKey" | "weight" | "limits">>;
 
 /** An ingress' broker and workers on a Redis of their own, released after the test. */
 export const brokerTest = redisTest
@@ -238,6 +238,22 @@ export const brokerTest = redisTest
       await worker.open(redisUrl, { version, report: (error) => reports.push(error) });
       workers.push(worker);
       return worker;
+    };
+  })
+  .extend("openIngress", async ({ redis, reports }, { onCleanup }) => {
+    const opened: IngressBroker[] = [];
+    onCleanup(async () => {
+      await Promise.all(opened.map((ingress) => ingress.close()));
+    });
+    await redis.ping();
+    const report = (error: Error): void => void reports.push(error);
+    return async (
+      options: Pick<IngressBrokerOptions, "redisUrl"> & Partial<IngressBrokerOptions>,
+    ): Promise<IngressBroker> => {
+      const ingress = new IngressBroker({ durability: "redis", report, ...options });
+      opened.push(ingress);
+      await ingress.assertReady(READY_MS);
+      return ingress;
     };
   })
   .extend("ingress", async ({ redisServer, redis, reports }, { onCleanup }) => {
@@ -260,7 +276,7 @@ export async function submission(
   ingress: IngressBroker,
   choices: Choices = {},
 ): Promise<Submission> {
-  const { deadlineMs, retentionMs, idempotencyKey, weight = 1, ...chosen } = choices;
+  const { deadlineMs, retentionMs, idempotencyKey, weight = 1, limits = null, ...chosen } = choices;
   return {
     spec: { ...spec, ...chosen },
     model: await ingress.getModel(MODEL),
@@ -270,6 +286,7 @@ export async function submission(
     idempotencyKey: idempotencyKey ?? null,
     weight,
     attachedTo: null,
+    limits,
   };
 }
 

@@ -35,7 +35,7 @@ interface JobUsage {
 }
 
 /**
- * Counts what ended jobs have used, once each, in their tenants' slots, by key, model and day of
+ * Counts what ended jobs have used, and gives back what they held of their keys' limits, once each, in their tenants' slots, by key, model and day of
  * their end. The tenant's slot remembers how far each model's outbox is counted: no job leaves a
  * record of its own.
  *
@@ -83,6 +83,9 @@ export class UsageBook implements EndTaker {
       outputTokens,
       Math.round(gpuMs * MICROSECONDS_PER_MS),
       Math.round(cost * BILLIONTHS),
+      job.id,
+      owner.hold?.kind ?? "",
+      owner.hold?.tokens ?? 0,
     ];
   }
 }

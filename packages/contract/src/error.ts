@@ -41,6 +41,12 @@ export const ERRORS = {
   content_filter_unavailable: { status: 503, type: "server_error", retryable: true },
   /** An update is under way: an ingress of the later version, asked next, can answer. */
   job_of_later_version: { status: 503, type: "server_error", retryable: true },
+  /** A limit a minute is used up; see `retry-after`. */
+  rate_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
+  /** As many jobs are open as the key may have. */
+  job_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
+  /** A month's budget is spent. */
+  insufficient_quota: { status: 429, type: "insufficient_quota", retryable: false },
   queue_unavailable: { status: 503, type: "server_error", retryable: true },
   /** Redis is nearly full: no job is taken in until there is room for what those it has will say. */
   queue_full: { status: 503, type: "server_error", retryable: true },
@@ -69,6 +75,8 @@ export type ErrorCode = keyof typeof ERRORS;
 export interface PlatformErrorOptions extends ErrorOptions {
   /** The request field at fault, as a path: `messages[0].role`. */
   readonly param?: string;
+  /** When the same request can succeed, ms from now; null = never, as things stand. */
+  readonly waitMs?: number | null;
 }
 
 /** The one error the platform throws on purpose; anything else is a bug and answers 500. */
@@ -76,11 +84,14 @@ export class PlatformError extends Error {
   override readonly name = "PlatformError";
   readonly code: ErrorCode;
   readonly param: string | null;
+  /** When the same request can succeed, ms from now; null = never, undefined = nobody knows. */
+  readonly waitMs: number | null | undefined;
 
   constructor(code: ErrorCode, message: string, options: PlatformErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.param = options.param ?? null;
+    this.waitMs = options.waitMs;
   }
 
   get status(): number {

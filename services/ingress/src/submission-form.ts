@@ -83,6 +83,7 @@ export async function readJobForm(
     retentionMs: toMs(submit.retention_seconds ?? DEFAULTS.jobRetentionSeconds),
     idempotencyKey: readKey(idempotencyKey),
     weight: caller.weight,
+    limits: caller.limits,
   };
 }
 
@@ -116,6 +117,7 @@ export async function toRetryForm(
     retentionMs: record.retentionMs,
     idempotencyKey: readKey(idempotencyKey),
     weight: caller.weight,
+    limits: caller.limits,
   };
 }
 
@@ -155,6 +157,7 @@ export async function readCallForm(
     retentionMs: toMs(DEFAULTS.synchronousRetentionSeconds),
     idempotencyKey: null,
     weight: caller.weight,
+    limits: caller.limits,
   };
   return { form, isStreamed, includesUsage: wantsUsage(request) };
 }

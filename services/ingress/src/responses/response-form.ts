@@ -65,6 +65,7 @@ export async function readResponseForm(
       },
     },
     weight: caller.weight,
+    limits: caller.limits,
     model: await findModel(broker, chat, "model"),
     // What an OpenAI client has been streamed cannot be taken back.
     canRestart: !isStreamed,

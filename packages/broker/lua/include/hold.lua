@@ -1,0 +1,27 @@
+-- @include bucket
+
+-- A hold is what an open job takes of its key's limits: a place among the jobs open at once, and the
+-- tokens reserved for it. "<job id> <tokens> <model>" in the zset of its key and kind, so that a hold
+-- says what is to be given back; it is there once, so it is given back once.
+
+local function name_hold(id, tokens, model)
+  return id .. ' ' .. tokens .. ' ' .. model
+end
+
+-- Give back what an open job held, but for the tokens that it has used.
+--
+-- tenant  prefix of the tenant's keys
+-- hold    {key, kind, id, tokens, model}
+--
+-- Returns whether it was held.
+local function give_back(tenant, hold, used, now)
+  local held = tenant .. ':held:' .. hold.key .. ':' .. hold.kind
+  if redis.call('ZREM', held, name_hold(hold.id, hold.tokens, hold.model)) == 0 then return false end
+  redis.call('HINCRBY', tenant .. ':owed', hold.key, string.format('%.0f', 0 - hold.tokens))
+  local buckets = tenant .. ':buckets:' .. hold.key
+  for _, field in ipairs({'tokens', 'tokens ' .. hold.model}) do
+    local bucket = read_bucket(buckets, field, nil, now)
+    if bucket then take(bucket, used - hold.tokens, now) end
+  end
+  return true
+end

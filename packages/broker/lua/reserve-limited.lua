@@ -1,0 +1,114 @@
+-- Book a job with its tenant, if its key's limits allow it.
+--
+-- KEYS[1]  jobs      zset    job id -> booked at, ms: the tenant's list
+-- KEYS[2]  reserved  zset    booking -> lease end, ms: not yet known to be accepted
+-- KEYS[3]  buckets   hash    of the key: `requests`, `tokens`, and the same with a model's name
+-- KEYS[4]  held      zset    hold -> at, ms: open jobs of the key, of this job's kind
+-- KEYS[5]  owed      hash    key id -> tokens reserved for open jobs
+-- KEYS[6]  holders   set     key ids that may have holds
+-- KEYS[7]  address   hash    bucket `requests` of the caller's address, over all the tenant's keys
+-- KEYS[8]  record    string  "<digest> <job id>" of an Idempotency-Key; absent without one
+-- ARGV[1..4]   id, lease, digest, keep: as in reserve
+-- ARGV[5]  tenant    prefix of the tenant's keys
+-- ARGV[6]  key       id of the key
+-- ARGV[7]  model     name
+-- ARGV[8]  tokens    to reserve
+-- ARGV[9..16]  limits, '0' for none: requests and tokens a minute of the key, the same of the key for
+--              this model, requests a minute of the address, jobs open at once, tokens a month, cost a
+--              month in billionths
+-- ARGV[17] month     UTC, as 2026-11, by the caller's clock: it decides once a month
+-- ARGV[18] holds     '1' when the key has limits, '' when only the address has
+--
+-- Returns {verdict, id, reserved, reason, wait, requests limit, remaining, reset, tokens limit,
+-- remaining, reset}. The first three as in reserve, or {-2, id, 0} when a limit forbids it, by the
+-- reason: requests | tokens | address (wait = ms until it would be let in; -1 = never, it is more
+-- than the limit), jobs, month_tokens, month_cost. Of buckets that count alike the one with the least
+-- left is told; resets are ms until it is full, limits 0 where there is none. What is refused, or has
+-- its job already, takes nothing.
+-- @include clock
+-- @include booking
+-- @include hold
+local id, tenant, key, model, tokens = ARGV[1], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local most_open, month_tokens, month_cost = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+local now = now_ms()
+
+local function of_key(name, limit, model_limit)
+  local found = {}
+  found[1] = read_bucket(KEYS[3], name, limit, now)
+  found[#found + 1] = read_bucket(KEYS[3], name .. ' ' .. model, model_limit, now)
+  return found
+end
+local buckets = {
+  requests = of_key('requests', ARGV[9], ARGV[11]),
+  tokens = of_key('tokens', ARGV[10], ARGV[12]),
+  address = {read_bucket(KEYS[7], 'requests', ARGV[13], now)},
+}
+local amounts = {requests = 1, tokens = tokens, address = 1}
+
+-- The longest wait of all, since it must be over for each; never is longer than any.
+local function longest_wait()
+  local longest, reason = 0, nil
+  for _, name in ipairs({'tokens', 'requests', 'address'}) do
+    for _, bucket in ipairs(buckets[name]) do
+      local wait = wait_for(bucket, amounts[name])
+      if wait == -1 then return -1, name end
+      if wait > longest then longest, reason = wait, name end
+    end
+  end
+  return longest, reason
+end
+
+local function month_is_spent()
+  if month_tokens == 0 and month_cost == 0 then return nil end
+  local month = tenant .. ':month:' .. ARGV[17]
+  local spent = redis.call('HMGET', month, key .. ' tokens', key .. ' cost')
+  local owed = tonumber(redis.call('HGET', KEYS[5], key) or 0)
+  if month_tokens > 0 and (spent[1] or 0) + owed + tokens > month_tokens then return 'month_tokens' end
+  if month_cost > 0 and tonumber(spent[2] or 0) >= month_cost then return 'month_cost' end
+  return nil
+end
+
+local function refusal()
+  local spent = month_is_spent()
+  if spent then return spent, -1 end
+  local wait, reason = longest_wait()
+  if reason then return reason, wait end
+  if most_open > 0 and redis.call('ZCARD', KEYS[4]) >= most_open then return 'jobs', 0 end
+  return nil
+end
+
+-- Limit, what is left, and ms until it is full, of the one with the least left.
+local function told_of(found)
+  local least = found[1]
+  for _, bucket in ipairs(found) do
+    if bucket.level < least.level then least = bucket end
+  end
+  if not least then return {0, 0, 0} end
+  local reset = math.ceil((least.limit - least.level) * MINUTE_MS / least.limit)
+  return {least.limit, math.max(0, math.floor(least.level + ROUNDING)), reset}
+end
+
+local function reply(verdict, reason, wait)
+  local requests, of_tokens = told_of(buckets.requests), told_of(buckets.tokens)
+  return {verdict[1], verdict[2], verdict[3], reason, wait, requests[1], requests[2], requests[3],
+    of_tokens[1], of_tokens[2], of_tokens[3]}
+end
+
+local first = find_first(KEYS[8], KEYS[2], ARGV[3])
+if first then return reply(first, '', 0) end
+local reason, wait = refusal()
+if reason then return reply({-2, id, 0}, reason, wait) end
+
+for name, found in pairs(buckets) do
+  for _, bucket in ipairs(found) do take(bucket, amounts[name], now) end
+end
+if ARGV[18] == '1' then
+  redis.call('ZADD', KEYS[4], now, name_hold(id, ARGV[8], model))
+  redis.call('SADD', KEYS[6], key)
+  redis.call('HINCRBY', KEYS[5], key, ARGV[8])
+end
+book(id, now, {
+  jobs = KEYS[1], reserved = KEYS[2], record = KEYS[8],
+  lease = ARGV[2], digest = ARGV[3], keep = ARGV[4],
+})
+return reply({1, id, 1}, '', 0)

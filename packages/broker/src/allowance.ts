@@ -1,0 +1,95 @@
+import { PlatformError, type KeyLimits } from "@headrace/contract";
+
+/** How much of one limit a minute is left. */
+export interface Quota {
+  /** Most at once, and what comes again within a minute. */
+  readonly limit: number;
+  readonly remaining: number;
+  /** Until all of it is there again, ms. */
+  readonly resetMs: number;
+}
+
+/** How much of a key's limits is left; null where it has none. */
+export interface Allowance {
+  readonly requests: Quota | null;
+  readonly tokens: Quota | null;
+}
+
+/** Which limit let a job not in, and for how long; the script names them so. */
+export const REFUSALS = [
+  "requests",
+  "tokens",
+  "address",
+  "jobs",
+  "month_tokens",
+  "month_cost",
+] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+/** What a refused job had asked for. */
+export interface Asked {
+  readonly limits: KeyLimits;
+  readonly model: string;
+  readonly tokens: number;
+  readonly kind: "later" | "now";
+  /** Requests a minute from one address. */
+  readonly addressLimit: number;
+}
+
+/** When a job may have ended that is in the way: nobody knows, so it is a guess. */
+const JOBS_RETRY_MS = 1_000;
+const MS_PER_SECOND = 1_000;
+
+/**
+ * Put a refusal into words.
+ *
+ * @param waitMs until it would be let in; below 0 when it would not be, however long it waits
+ * @returns `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota`
+ */
+export function toRefusal(reason: Refusal, waitMs: number, asked: Asked): PlatformError {
+  const { limits, model, tokens, kind } = asked;
+  const ofModel = limits.models?.[model];
+  switch (reason) {
+    case "requests":
+    case "address": {
+      const limit =
+        reason === "address"
+          ? asked.addressLimit
+          : least(limits.requests_per_minute, ofModel?.requests_per_minute);
+      const whose = reason === "address" ? "your address" : "this key";
+      return limitReached(`${whose} may make ${limit} requests a minute`, waitMs);
+    }
+    case "tokens": {
+      const limit = least(limits.tokens_per_minute, ofModel?.tokens_per_minute);
+      const asks = `this request reserves ${tokens} tokens, prompt and most output together, and this key may use ${limit} a minute`;
+      if (waitMs >= 0) return limitReached(asks, waitMs);
+      const message = `${asks}; lower max_tokens, or the prompt`;
+      return new PlatformError("rate_limit_exceeded", message, { waitMs: null });
+    }
+    case "jobs": {
+      const message =
+        kind === "now"
+          ? `this key may have ${limits.concurrent_jobs} calls open at once; wait until one has ended`
+          : `this key may have ${limits.queued_jobs} jobs open; wait until one has ended`;
+      return new PlatformError("job_limit_exceeded", message, { waitMs: JOBS_RETRY_MS });
+    }
+    case "month_tokens": {
+      const message = `this key may use ${limits.monthly_tokens} tokens a month (UTC), and with the ${tokens} that this request reserves it would be more`;
+      return new PlatformError("insufficient_quota", message, { waitMs: null });
+    }
+    case "month_cost": {
+      const message = `this key has spent the ${limits.monthly_cost} that it may cost a month (UTC)`;
+      return new PlatformError("insufficient_quota", message, { waitMs: null });
+    }
+  }
+}
+
+function limitReached(what: string, waitMs: number): PlatformError {
+  const seconds = (waitMs / MS_PER_SECOND).toFixed(3);
+  const message = `${what}; the job is not accepted, try again in ${seconds} s`;
+  return new PlatformError("rate_limit_exceeded", message, { waitMs });
+}
+
+function least(...limits: (number | undefined)[]): number {
+  return Math.min(...limits.map((limit) => limit ?? Number.POSITIVE_INFINITY));
+}

@@ -1,0 +1,402 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+import { newJobId, PlatformError, type JobId, type KeyLimits } from "@headrace/contract";
+import type { Redis } from "ioredis";
+import { describe, expect } from "vitest";
+
+import type { Allowance } from "./allowance.ts";
+import { giveBack } from "./hold.ts";
+import type { IngressBroker } from "./ingress-broker.ts";
+import { keys } from "./keys.ts";
+import { brokerTest as test, MODEL, submission, TestReader } from "./test-bench.ts";
+
+/** A request of one token for its message's mark, four in all, and so many of output. */
+function requestOf(maxTokens: number, model = MODEL): { model: string; [field: string]: unknown } {
+  return { model, messages: [{ role: "user", content: "" }], max_tokens: maxTokens };
+}
+const MARK_TOKENS = 4;
+
+/** Submit a job of a key that has limits. @returns why it was refused, or its id */
+async function trySubmit(
+  ingress: IngressBroker,
+  limits: KeyLimits,
+  choices: { tokens?: number; key?: string; idempotencyKey?: string; address?: string } = {},
+): Promise<{ id: JobId | null; error: PlatformError | null; allowance: Allowance | null }> {
+  const { tokens = 100, key = "k1", idempotencyKey = null, address = "192.0.2.1" } = choices;
+  const given: Allowance[] = [];
+  try {
+    const whole = await submission(ingress, {
+      key,
+      limits,
+      request: requestOf(tokens - MARK_TOKENS),
+      idempotencyKey,
+    });
+    const onAllowance = (allowance: Allowance): void => void given.push(allowance);
+    const { id } = await ingress.submit({ ...whole, address, onAllowance });
+    return { id, error: null, allowance: given[0] ?? null };
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error;
+    return { id: null, error, allowance: given[0] ?? null };
+  }
+}
+
+async function held(redis: Redis, kind: "later" | "now" = "later"): Promise<number> {
+  return redis.zcard(keys.held("default", "k1", kind));
+}
+
+describe("requests a minute", () => {
+  test("are let in up to the limit, then refused until the truth of retry-after", async ({
+    ingress,
+    startWorker,
+  }) => {
+    await startWorker();
+    // One is back after 200 ms.
+    const limits = { requests_per_minute: 300 };
+    let count = 0;
+    let refused: PlatformError | null = null;
+    while (refused === null) {
+      ({ error: refused } = await trySubmit(ingress, limits));
+      if (refused === null) count += 1;
+    }
+    const waitMs = refused.waitMs ?? 0;
+
+    await delay(waitMs - 60);
+    const early = await trySubmit(ingress, limits);
+    await delay((early.error?.waitMs ?? 0) + 1);
+    const inTime = await trySubmit(ingress, limits);
+
+    expect(count).toBeGreaterThanOrEqual(300);
+    expect(refused).toMatchObject({ code: "rate_limit_exceeded", status: 429 });
+    expect(waitMs).toBeGreaterThan(100);
+    expect(waitMs).toBeLessThanOrEqual(200);
+    expect(early.error?.waitMs).toBeLessThanOrEqual(60);
+    expect(inTime.error).toBeNull();
+  });
+
+  test("tell what is left, and when all of it is back", async ({ ingress, startWorker }) => {
+    await startWorker();
+    const limits = { requests_per_minute: 10 };
+
+    const first = await trySubmit(ingress, limits);
+    const second = await trySubmit(ingress, limits);
+
+    expect(first.allowance?.requests).toEqual({ limit: 10, remaining: 9, resetMs: 6_000 });
+    expect(second.allowance?.requests).toMatchObject({ limit: 10, remaining: 8 });
+    expect(second.allowance?.requests?.resetMs).toBeGreaterThan(11_000);
+    expect(second.allowance?.tokens).toBeNull();
+  });
+
+  test("of one model are refused while those of another are let in", async ({
+    ingress,
+    startWorker,
+  }) => {
+    await startWorker();
+    const ofModel = { requests_per_minute: 100, models: { [MODEL]: { requests_per_minute: 1 } } };
+    const ofOther = { requests_per_minute: 100, models: { other: { requests_per_minute: 1 } } };
+
+    const first = await trySubmit(ingress, ofModel);
+    const second = await trySubmit(ingress, ofModel);
+    const third = await trySubmit(ingress, ofOther);
+
+    expect([first.error, third.error]).toEqual([null, null]);
+    expect(second.error?.code).toBe("rate_limit_exceeded");
+    // The one with the least left is told.
+    expect(first.allowance?.requests).toMatchObject({ limit: 1, remaining: 0 });
+    expect(third.allowance?.requests).toMatchObject({ limit: 100, remaining: 98 });
+  });
+
+  test("are counted by key", async ({ ingress, startWorker }) => {
+    await startWorker();
+    const limits = { requests_per_minute: 1 };
+
+    await trySubmit(ingress, limits);
+    const other = await trySubmit(ingress, limits, { key: "k2" });
+
+    expect(other.error).toBeNull();
+  });
+
+  test("are not taken by a request that another limit refuses", async ({
+    ingress,
+    startWorker,
+  }) => {
+    await startWorker();
+    const limits = { requests_per_minute: 2, tokens_per_minute: 150 };
+
+    await trySubmit(ingress, limits);
+    const refused = await trySubmit(ingress, limits);
+    const small = await trySubmit(ingress, limits, { tokens: 10 });
+
+    expect(refused.error?.message).toMatch(/reserves 100 tokens/);
+    expect(refused.allowance?.requests?.remaining).toBe(1);
+    expect(small.error).toBeNull();
+  });
+});
+
+describe("tokens a minute", () => {
+  test("are reserved at accept, and what was not used is given back at the end", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    const limits = { tokens_per_minute: 1_000 };
+
+    const first = await trySubmit(ingress, limits, { tokens: 900 });
+    const refused = await trySubmit(ingress, limits, { tokens: 900 });
+    const usage = { prompt_tokens: 4, completion_tokens: 46, total_tokens: 50 };
+    const source = await worker.next();
+    await worker.broker.finish(source, { status: "completed", outcome: { usage }, items: [] });
+    await ingress.settleNow();
+    const second = await trySubmit(ingress, limits, { tokens: 900 });
+
+    expect(first.allowance?.tokens).toMatchObject({ limit: 1_000, remaining: 100 });
+    expect(refused.error?.code).toBe("rate_limit_exceeded");
+    expect(second.error).toBeNull();
+    // A minute's worth, without the fifty that were used and the nine hundred that now are reserved.
+    expect(second.allowance?.tokens?.remaining).toBeGreaterThanOrEqual(50);
+    expect(second.allowance?.tokens?.remaining).toBeLessThan(90);
+    expect(await redis.hget(keys.owed("default"), "k1")).toBe("900");
+  });
+
+  test("that were used beyond what was reserved are taken too", async ({
+    ingress,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    const limits = { tokens_per_minute: 1_000 };
+
+    await trySubmit(ingress, limits, { tokens: 100 });
+    const usage = { prompt_tokens: 1_900, completion_tokens: 100, total_tokens: 2_000 };
+    const source = await worker.next();
+    await worker.broker.finish(source, { status: "completed", outcome: { usage }, items: [] });
+    await ingress.settleNow();
+    const refused = await trySubmit(ingress, limits, { tokens: 100 });
+
+    expect(refused.allowance?.tokens?.remaining).toBe(0);
+    // A thousand is owed, and a hundred asked for: sixty-six seconds at a thousand a minute.
+    expect(refused.error?.waitMs).toBeGreaterThan(64_000);
+    expect(refused.error?.waitMs).toBeLessThanOrEqual(66_000);
+  });
+
+  test("that are more than the limit are never let in, and it says so", async ({
+    ingress,
+    startWorker,
+  }) => {
+    await startWorker();
+
+    const refused = await trySubmit(ingress, { tokens_per_minute: 99 });
+
+    expect(refused.error).toMatchObject({ code: "rate_limit_exceeded", waitMs: null });
+    expect(refused.error?.message).toContain("lower max_tokens");
+  });
+
+  test("are given back when the job is cancelled before it starts", async ({
+    ingress,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const limits = { tokens_per_minute: 100 };
+
+    const { id } = await trySubmit(ingress, limits);
+    if (id === null) throw new Error("refused");
+    await ingress.cancel(await ingress.getJob("default", id));
+    await ingress.settleNow();
+
+    expect((await trySubmit(ingress, limits)).error).toBeNull();
+  });
+
+  test("are given back once, however often the end is settled", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const limits = { tokens_per_minute: 1_000 };
+    const { id } = await trySubmit(ingress, limits, { tokens: 600 });
+    await trySubmit(ingress, limits, { tokens: 400 });
+    if (id === null) throw new Error("refused");
+    await ingress.cancel(await ingress.getJob("default", id));
+    const outbox = keys.outbox((await ingress.getModel(MODEL)).code);
+    const [entry] = await redis.xrange(outbox, "-", "+");
+    await ingress.settleNow();
+
+    // The same job again, at a place that the tenant's slot has not counted.
+    await redis.xadd(outbox, "*", ...(entry?.[1] ?? []));
+    await ingress.settleNow();
+
+    const { error, allowance } = await trySubmit(ingress, limits, { tokens: 700 });
+    expect(error?.code).toBe("rate_limit_exceeded");
+    expect(allowance?.tokens?.remaining).toBeLessThan(650);
+    expect(await redis.hget(keys.owed("default"), "k1")).toBe("400");
+  });
+});
+
+describe("requests from one address", () => {
+  test("are refused beyond the limit, whatever key they come with", async ({
+    redisServer,
+    startWorker,
+    openIngress,
+  }) => {
+    await startWorker();
+    const ingress = await openIngress({ redisUrl: redisServer.url, addressLimit: 2 });
+
+    await trySubmit(ingress, {}, { key: "k1" });
+    await trySubmit(ingress, {}, { key: "k2" });
+    const third = await trySubmit(ingress, {}, { key: "k3" });
+    const elsewhere = await trySubmit(ingress, {}, { key: "k3", address: "192.0.2.2" });
+
+    expect(third.error).toMatchObject({ code: "rate_limit_exceeded" });
+    expect(third.error?.message).toContain("your address may make 2 requests a minute");
+    expect(elsewhere.error).toBeNull();
+  });
+});
+
+describe("jobs open at once", () => {
+  test("are refused beyond the limit, and let in once one has ended", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    const limits = { queued_jobs: 1 };
+
+    await trySubmit(ingress, limits);
+    const refused = await trySubmit(ingress, limits);
+    const source = await worker.next();
+    await worker.broker.finish(source, { status: "failed", outcome: {}, items: [] });
+    await ingress.settleNow();
+    const next = await trySubmit(ingress, limits);
+
+    expect(refused.error).toMatchObject({ code: "job_limit_exceeded", status: 429 });
+    expect(refused.error?.waitMs).toBeGreaterThan(0);
+    expect(next.error).toBeNull();
+    expect(await held(redis)).toBe(1);
+  });
+
+  test("that have a caller waiting are counted apart, and free their place at the end itself", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    const limits = { queued_jobs: 1, concurrent_jobs: 1, tokens_per_minute: 1_000 };
+    const choices = { key: "k1", limits, request: requestOf(496) };
+    const {
+      idempotencyKey: _key,
+      attachedTo: _nobody,
+      ...call
+    } = await submission(ingress, choices);
+    const usage = { prompt_tokens: 4, completion_tokens: 6, total_tokens: 10 };
+    const reader = new TestReader();
+    // The first use of a script takes another round trip, in which the next call would come too early.
+    const job = newJobId(call.model.code);
+    await giveBack(redis, { job, tenant: "t", key: "k", kind: "now", tokens: 0, model: MODEL }, 0);
+
+    await ingress.submitAndFollow(call, reader);
+    await trySubmit(ingress, limits, { tokens: 400 });
+    const second = ingress.submitAndFollow(call, new TestReader());
+    await expect(second).rejects.toMatchObject({ code: "rate_limit_exceeded" });
+    const source = await worker.next();
+    await worker.broker.finish(source, { status: "completed", outcome: { usage }, items: [] });
+    await reader.whenEnded();
+    const { follower } = await ingress.submitAndFollow(call, new TestReader());
+    follower.close();
+
+    expect([await held(redis, "now"), await held(redis, "later")]).toEqual([1, 1]);
+  });
+
+  test("do not count a job that never came to be, or that Redis has lost", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const limits = { queued_jobs: 2, tokens_per_minute: 200 };
+    const { id } = await trySubmit(ingress, limits);
+    const { id: kept } = await trySubmit(ingress, limits);
+    if (id === null || kept === null) throw new Error("refused");
+    await redis.del(keys.entry(id));
+    // As if all of them had been made a while ago.
+    const list = keys.held("default", "k1", "later");
+    for (const hold of await redis.zrange(list, "0", "-1")) await redis.zadd(list, 1, hold);
+
+    await ingress.sweepNow();
+
+    expect(await redis.zrange(list, "0", "-1")).toEqual([`${kept} 100 ${MODEL}`]);
+    expect((await trySubmit(ingress, limits)).error).toBeNull();
+  });
+});
+
+describe("a month's budget", () => {
+  test("of tokens counts what was used and what is reserved", async ({ ingress, startWorker }) => {
+    const worker = await startWorker();
+    const limits = { monthly_tokens: 250 };
+
+    await trySubmit(ingress, limits);
+    await trySubmit(ingress, limits);
+    const refused = await trySubmit(ingress, limits);
+    const usage = { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 };
+    const source = await worker.next();
+    await worker.broker.finish(source, { status: "completed", outcome: { usage }, items: [] });
+    await ingress.settleNow();
+    const third = await trySubmit(ingress, limits);
+    const fourth = await trySubmit(ingress, limits);
+
+    expect(refused.error).toMatchObject({
+      code: "insufficient_quota",
+      status: 429,
+      retryable: false,
+      waitMs: null,
+    });
+    expect([third.error?.code, fourth.error?.code]).toEqual([undefined, "insufficient_quota"]);
+  });
+
+  test("of money is spent once it is", async ({ redisServer, openIngress, startWorker }) => {
+    const worker = await startWorker();
+    const ingress = await openIngress({ redisUrl: redisServer.url, gpuHourPrice: 3_600 });
+    const limits = { monthly_cost: 1.5 };
+
+    for (let job = 0; job < 2; job += 1) {
+      expect((await trySubmit(ingress, limits)).error).toBeNull();
+      const outcome = { gpu_ms: 1_000 };
+      const source = await worker.next();
+      await worker.broker.finish(source, { status: "completed", outcome, items: [] });
+      await ingress.settleNow();
+    }
+    const refused = await trySubmit(ingress, limits);
+
+    expect(refused.error?.code).toBe("insufficient_quota");
+  });
+});
+
+describe("a repeated Idempotency-Key", () => {
+  test("finds its job and takes nothing, also beyond the limits", async ({
+    ingress,
+    startWorker,
+  }) => {
+    await startWorker();
+    const limits = { requests_per_minute: 1, queued_jobs: 1 };
+
+    const first = await trySubmit(ingress, limits, { idempotencyKey: "once" });
+    const again = await trySubmit(ingress, limits, { idempotencyKey: "once" });
+    const other = await trySubmit(ingress, limits, { idempotencyKey: "other" });
+
+    expect(again).toMatchObject({ id: first.id, error: null });
+    expect(again.allowance?.requests?.remaining).toBe(0);
+    expect(other.error?.code).toBe("rate_limit_exceeded");
+  });
+});
+
+describe("a key without limits", () => {
+  test("leaves nothing to be given back", async ({ redis, startWorker, submit }) => {
+    await startWorker();
+
+    await submit({ key: "k1" });
+
+    const names = (await redis.keys("hr:{t:default}:*")).map((key) => key.split("}:")[1]);
+    expect(names).toEqual(["jobs"]);
+  });
+});
