@@ -57,37 +57,41 @@ export function toRefusal(reason: Refusal, waitMs: number, asked: Asked): Platfo
           ? asked.addressLimit
           : least(limits.requests_per_minute, ofModel?.requests_per_minute);
       const whose = reason === "address" ? "your address" : "this key";
-      return limitReached(`${whose} may make ${limit} requests a minute`, waitMs);
+      const what = `${whose} may make ${limit} requests a minute`;
+      return limitReached(what, { waitMs, reason });
     }
     case "tokens": {
       const limit = least(limits.tokens_per_minute, ofModel?.tokens_per_minute);
       const asks = `this request reserves ${tokens} tokens, prompt and most output together, and this key may use ${limit} a minute`;
-      if (waitMs >= 0) return limitReached(asks, waitMs);
+      if (waitMs >= 0) return limitReached(asks, { waitMs, reason });
       const message = `${asks}; lower max_tokens, or the prompt`;
-      return new PlatformError("rate_limit_exceeded", message, { waitMs: null });
+      return new PlatformError("rate_limit_exceeded", message, { waitMs: null, reason });
     }
     case "jobs": {
       const message =
         kind === "now"
           ? `this key may have ${limits.concurrent_jobs} calls open at once; wait until one has ended`
           : `this key may have ${limits.queued_jobs} jobs open; wait until one has ended`;
-      return new PlatformError("job_limit_exceeded", message, { waitMs: JOBS_RETRY_MS });
+      return new PlatformError("job_limit_exceeded", message, { waitMs: JOBS_RETRY_MS, reason });
     }
     case "month_tokens": {
       const message = `this key may use ${limits.monthly_tokens} tokens a month (UTC), and with the ${tokens} that this request reserves it would be more`;
-      return new PlatformError("insufficient_quota", message, { waitMs: null });
+      return new PlatformError("insufficient_quota", message, { waitMs: null, reason });
     }
     case "month_cost": {
       const message = `this key has spent the ${limits.monthly_cost} that it may cost a month (UTC)`;
-      return new PlatformError("insufficient_quota", message, { waitMs: null });
+      return new PlatformError("insufficient_quota", message, { waitMs: null, reason });
     }
   }
 }
 
-function limitReached(what: string, waitMs: number): PlatformError {
+function limitReached(
+  what: string,
+  { waitMs, reason }: { readonly waitMs: number; readonly reason: Refusal },
+): PlatformError {
   const seconds = (waitMs / MS_PER_SECOND).toFixed(3);
   const message = `${what}; the job is not accepted, try again in ${seconds} s`;
-  return new PlatformError("rate_limit_exceeded", message, { waitMs });
+  return new PlatformError("rate_limit_exceeded", message, { waitMs, reason });
 }
 
 function least(...limits: (number | undefined)[]): number {

@@ -1,15 +1,18 @@
 import type { Endpoint, EngineRequest } from "@headrace/contract";
 
-/** Bytes of text that one token stands for: about four of English, and of most else no more. */
-const BYTES_PER_TOKEN = 4;
-/** What a chat's template adds to each message: its role and the marks around it. */
-const TOKENS_PER_MESSAGE = 4;
-/** An image or a sound, whose tokens only the engine can count. */
-const TOKENS_PER_ATTACHMENT = 1_000;
-/** Output reserved for a chat that sets no bound: the engine's own is the model's length. */
-const DEFAULT_CHAT_TOKENS = 1_024;
-/** OpenAI's and vLLM's bound on a completion that sets none. */
-const DEFAULT_COMPLETION_TOKENS = 16;
+/** What is taken for the truth until an engine has counted. */
+export const ESTIMATE = {
+  /** Bytes of text that one token stands for: about four of English, and of most else no more. */
+  bytesPerToken: 4,
+  /** What a chat's template adds to each message: its role and the marks around it. */
+  tokensPerMessage: 4,
+  /** An image or a sound, whose tokens only the engine can count. */
+  tokensPerAttachment: 1_000,
+  /** Output of a chat that sets no bound: the engine's own is the model's length. */
+  chatTokens: 1_024,
+  /** OpenAI's and vLLM's bound on a completion that sets none. */
+  completionTokens: 16,
+} as const;
 
 /** How many tokens a request may come to, before any engine has seen it. */
 export interface TokenEstimate {
@@ -28,11 +31,11 @@ export function estimateTokens(endpoint: Endpoint, request: EngineRequest): Toke
       const bound = numberIn(request, "max_completion_tokens") ?? numberIn(request, "max_tokens");
       return {
         promptTokens: ofMessages(request["messages"]) + ofTools(request["tools"]),
-        outputTokens: (bound ?? DEFAULT_CHAT_TOKENS) * (numberIn(request, "n") ?? 1),
+        outputTokens: (bound ?? ESTIMATE.chatTokens) * (numberIn(request, "n") ?? 1),
       };
     }
     case "/v1/completions": {
-      const bound = numberIn(request, "max_tokens") ?? DEFAULT_COMPLETION_TOKENS;
+      const bound = numberIn(request, "max_tokens") ?? ESTIMATE.completionTokens;
       const choices = Math.max(numberIn(request, "n") ?? 1, numberIn(request, "best_of") ?? 1);
       const prompt = request["prompt"];
       return {
@@ -54,7 +57,7 @@ function ofMessages(messages: unknown): number {
   return sumOver(
     messages,
     (message) =>
-      TOKENS_PER_MESSAGE + (hasField(message, "content") ? ofContent(message.content) : 0),
+      ESTIMATE.tokensPerMessage + (hasField(message, "content") ? ofContent(message.content) : 0),
   );
 }
 
@@ -63,7 +66,7 @@ function ofContent(content: unknown): number {
   return sumOver(content, (part) =>
     hasField(part, "text") && typeof part.text === "string"
       ? ofText(part.text)
-      : TOKENS_PER_ATTACHMENT,
+      : ESTIMATE.tokensPerAttachment,
   );
 }
 
@@ -97,5 +100,5 @@ function hasField<Name extends string>(
 }
 
 function ofText(text: string): number {
-  return Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN);
+  return Math.ceil(Buffer.byteLength(text) / ESTIMATE.bytesPerToken);
 }

@@ -61,7 +61,8 @@ export async function readRefusal(response: Response): Promise<HeadraceError> {
     param: body?.param ?? null,
     requestId: headers.get("x-request-id"),
     retryable: RETRYABLE_STATUSES.has(status) && headers.get("x-should-retry") !== "false",
-    retryAfterMs: readRetryAfter(headers.get("retry-after")),
+    retryAfterMs:
+      readNumber(headers.get("retry-after-ms")) ?? readRetryAfter(headers.get("retry-after")),
   });
 }
 
@@ -97,8 +98,13 @@ function findErrorBody(text: string): ErrorBody | null {
 
 /** Seconds; the header's other form, a date, is not used by Headrace. */
 function readRetryAfter(header: string | null): number | null {
-  const seconds = header === null ? Number.NaN : Number(header);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : null;
+  const seconds = readNumber(header);
+  return seconds === null ? null : seconds * 1_000;
+}
+
+function readNumber(header: string | null): number | null {
+  const number = header === null ? Number.NaN : Number(header);
+  return Number.isFinite(number) && number >= 0 ? number : null;
 }
 
 /** `fetch` says "fetch failed" and hides why in its cause. */

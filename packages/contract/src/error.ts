@@ -77,6 +77,8 @@ export interface PlatformErrorOptions extends ErrorOptions {
   readonly param?: string;
   /** When the same request can succeed, ms from now; null = never, as things stand. */
   readonly waitMs?: number | null;
+  /** Which of the things that the code stands for it was, in a word that metrics can count by. */
+  readonly reason?: string;
 }
 
 /** The one error the platform throws on purpose; anything else is a bug and answers 500. */
@@ -86,12 +88,14 @@ export class PlatformError extends Error {
   readonly param: string | null;
   /** When the same request can succeed, ms from now; null = never, undefined = nobody knows. */
   readonly waitMs: number | null | undefined;
+  readonly reason: string | null;
 
   constructor(code: ErrorCode, message: string, options: PlatformErrorOptions = {}) {
     super(message, options);
     this.code = code;
     this.param = options.param ?? null;
     this.waitMs = options.waitMs;
+    this.reason = options.reason ?? null;
   }
 
   get status(): number {

@@ -1,5 +1,7 @@
-import type { Submission } from "@headrace/broker";
+import type { Allowance, Submission } from "@headrace/broker";
 
+import { toAllowanceHeaders } from "./allowance-headers.ts";
+import { clientAddressOf } from "./client-address.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Services } from "./services.ts";
 import type { JobForm } from "./submission-form.ts";
@@ -8,14 +10,15 @@ import type { JobForm } from "./submission-form.ts";
 export type Admitted = JobForm & { readonly spec: Submission["spec"] };
 
 /**
- * Have a job's prompt reviewed, and note how long admitting it took. Every way a job comes in ends
- * here: a form cannot be submitted before.
+ * Have a job's prompt reviewed, and note how long admitting it took and where it comes from. Every way
+ * a job comes in ends here: a form cannot be submitted before. What is left of its key's limits goes
+ * into the answer's headers, whatever that says.
  *
  * @throws PlatformError `content_rejected`, `content_filter_unavailable`
  */
 export async function admit(
   { contentFilter }: Services,
-  { arrivedAtMs }: Exchange,
+  exchange: Exchange,
   form: JobForm,
 ): Promise<Admitted> {
   const { spec } = form;
@@ -30,7 +33,14 @@ export async function admit(
         });
   return {
     ...form,
-    spec: { ...spec, request, admit_ms: performance.now() - arrivedAtMs },
+    spec: { ...spec, request, admit_ms: performance.now() - exchange.arrivedAtMs },
+    address: clientAddressOf(exchange),
+    onAllowance: (allowance) => announce(exchange, allowance),
     ...(request === spec.request ? {} : { askedRequest: spec.request }),
   };
+}
+
+function announce({ response }: Exchange, allowance: Allowance): void {
+  if (response.headersSent) return;
+  response.setHeaders(new Map(Object.entries(toAllowanceHeaders(allowance))));
 }

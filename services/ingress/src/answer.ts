@@ -7,6 +7,9 @@ const RETRY_AFTER_SECONDS = "1";
 /** A full queue takes longer: jobs must end and be forgotten. */
 const RETRY_AFTER_FULL_SECONDS = "10";
 
+const LONGEST_WAIT_MS = 60_000;
+const MS_PER_SECOND = 1_000;
+
 /** Headers of an answer beside those that all have. */
 export type Headers = Readonly<Record<string, string>>;
 
@@ -72,6 +75,20 @@ export function toPlatformError(error: unknown): PlatformError {
 }
 
 /** A platform error as `sendError` takes it. */
-export function toErrorAnswer(error: PlatformError): { readonly error: ErrorBody } {
-  return { error: toErrorBody(error) };
+export function toErrorAnswer(error: PlatformError): {
+  readonly error: ErrorBody;
+  readonly headers: Headers;
+} {
+  return { error: toErrorBody(error), headers: toWaitHeaders(error) };
+}
+
+/** OpenAI's SDKs heed no wait that is longer than a minute: a caller who asks then is told anew. */
+function toWaitHeaders({ waitMs }: PlatformError): Headers {
+  if (waitMs === undefined) return {};
+  if (waitMs === null) return { "x-should-retry": "false" };
+  const heededMs = Math.min(waitMs, LONGEST_WAIT_MS);
+  return {
+    "retry-after": String(Math.ceil(heededMs / MS_PER_SECOND)),
+    "retry-after-ms": String(heededMs),
+  };
 }

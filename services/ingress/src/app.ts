@@ -22,6 +22,8 @@ export interface Gate {
   readonly events: Events;
   readonly commonHeaders: CommonHeaders;
   readonly openCalls: OpenCalls;
+  /** Addresses, networks, or names of such: proxies that are believed where a caller is. */
+  readonly trustedProxies: readonly string[];
   /** Told of a call of the operator's that comes with a key without the scope for it. */
   readonly onDenied: (exchange: Exchange, caller: Caller, action: string) => Promise<void>;
 }
@@ -38,6 +40,7 @@ export function createApp(routes: readonly Route[], gate: Gate): Express {
   app.set("query parser", "simple");
   app.set("case sensitive routing", true);
   app.set("strict routing", true);
+  app.set("trust proxy", [...gate.trustedProxies]);
   for (const route of routes) {
     const pattern = route.pattern ?? route.path.replaceAll(/\{(\w+)\}/g, ":$1");
     app.all(pattern, (request, response) =>

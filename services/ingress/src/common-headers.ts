@@ -42,6 +42,7 @@ export const EXPOSED_HEADERS = [
   "ratelimit",
   "ratelimit-policy",
   "retry-after",
+  "retry-after-ms",
   "x-headrace-job-id",
   "x-process-time",
   "x-ratelimit-limit-requests",

@@ -11,6 +11,7 @@ const REVIEW_MS = 2_000;
 const LONGEST_REVIEW_MS = 30_000;
 /** A key that can be guessed is no key: 16 characters of a random one hold 80 bits and more. */
 const SHORTEST_KEY = 16;
+const MOST_ADDRESS_REQUESTS = 1_000_000_000;
 const HIGHEST_PRICE = 1_000_000;
 const LONGEST_CURRENCY = 16;
 
@@ -35,6 +36,26 @@ const originsVariable = z
           isOrigin,
           "expected exact origins such as https://app.example.com, comma-separated, without path or *",
         ),
+    ),
+  );
+
+const proxiesVariable = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").map((proxy) => proxy.trim()))
+  .transform((proxies) => proxies.filter((proxy) => proxy !== ""))
+  .pipe(
+    z.array(
+      z.union(
+        [
+          z.enum(["loopback", "linklocal", "uniquelocal"]),
+          z.ipv4(),
+          z.ipv6(),
+          z.cidrv4(),
+          z.cidrv6(),
+        ],
+        "expected addresses or networks such as 10.0.0.0/8, loopback, linklocal or uniquelocal, comma-separated",
+      ),
     ),
   );
 
@@ -66,6 +87,10 @@ export const environmentSchema = z.object({
   INGRESS_CORS_ORIGINS: originsVariable,
   /** "true" where callers come over TLS that a proxy ends: browsers are told to keep to it. */
   INGRESS_BEHIND_TLS: z.enum(["true", "false"]).default("false"),
+  /** Requests a minute that make jobs, from one address, of each tenant; 0 = any number. */
+  INGRESS_ADDRESS_REQUESTS_PER_MINUTE: integerVariable(0, MOST_ADDRESS_REQUESTS).default(0),
+  /** Proxies before us, whose `X-Forwarded-For` is believed: addresses or networks, comma-separated. */
+  INGRESS_TRUSTED_PROXIES: proxiesVariable,
   /** What an hour of one GPU costs: what jobs cost in `/v1/usage`, and in monthly budgets. */
   HEADRACE_GPU_HOUR_PRICE: z.coerce.number().min(0).max(HIGHEST_PRICE).default(0),
   /** What that price is in: a name shown beside costs. */

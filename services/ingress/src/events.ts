@@ -1,5 +1,5 @@
 import { ERRORS, type ErrorCode, type PlatformError } from "@headrace/contract";
-import type { AuditNote, AuditRecord, SweepCounts } from "@headrace/broker";
+import { REFUSALS, type AuditNote, type AuditRecord, type SweepCounts } from "@headrace/broker";
 import { createReport, type Log, type Metrics } from "@headrace/runtime";
 
 import type { Exchange } from "./exchange.ts";
@@ -23,6 +23,7 @@ export class Events {
   readonly #ttft;
   readonly #duration;
   readonly #repairs;
+  readonly #refusals;
   readonly #reviews;
   #activeCount = 0;
 
@@ -53,9 +54,15 @@ export class Events {
       buckets: REVIEW_SECONDS,
       labelNames: ["verdict"],
     });
+    this.#refusals = metrics.counter(
+      "headrace_refusals_total",
+      "Jobs that a limit did not let in, by which",
+      ["reason"],
+    );
     metrics.gauge("llm_active_requests", "Requests being answered", () => this.#activeCount);
     for (const code of Object.keys(ERRORS)) this.#errors.inc({ code }, 0);
     for (const repair of REPAIRS) this.#repairs.inc({ repair }, 0);
+    for (const reason of REFUSALS) this.#refusals.inc({ reason }, 0);
   }
 
   /** Have a series before its first request: a rate needs the 0 it rose from. */
@@ -77,6 +84,7 @@ export class Events {
 
   errorAnswered({ route, requestId }: Exchange, error: PlatformError): void {
     this.errorTold(error.code);
+    if (error.reason !== null) this.#refusals.inc({ reason: error.reason });
     if (error.code !== "internal") return;
     this.#log.error({ requestId, route, ...describeBug(error.cause) }, "request failed by a bug");
   }

@@ -51,6 +51,10 @@ export interface IngressConfig {
   /** Origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
   readonly isBehindTls: boolean;
+  /** Requests a minute from one address; any number where nothing is said. */
+  readonly addressLimit?: number;
+  /** Proxies that are believed where a caller is; none where nothing is said. */
+  readonly trustedProxies?: readonly string[];
   /** Free of charge where nothing is said. */
   readonly pricing?: Pricing;
   /** The model of calls that name none. */
@@ -142,11 +146,12 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
   const metrics = new Metrics("ingress");
   const readers = new Readers(config.maxStreams, patience);
   metrics.gauge("headrace_open_streams", "Connections held open for a job", () => readers.count);
-  const { redisUrl, durability, pricing = UNPRICED } = config;
+  const { redisUrl, durability, addressLimit = 0, pricing = UNPRICED } = config;
   const openCalls = new OpenCalls();
   const broker = new IngressBroker({
     redisUrl,
     durability,
+    addressLimit,
     gpuHourPrice: pricing.gpuHourPrice,
     report: createReport(config.log),
     onAudited: (record) => events.audited(record),
@@ -217,6 +222,7 @@ function openServer(
     events: services.events,
     openCalls: services.openCalls,
     commonHeaders,
+    trustedProxies: config.trustedProxies ?? [],
     onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };
   const onRequest = createApp(routes, gate);

@@ -19,6 +19,8 @@ await runService(createLog(NAME, "info"), async (signal) => {
     metricsPeers: environment.INGRESS_METRICS_PEERS,
     corsOrigins: environment.INGRESS_CORS_ORIGINS,
     isBehindTls: environment.INGRESS_BEHIND_TLS === "true",
+    addressLimit: environment.INGRESS_ADDRESS_REQUESTS_PER_MINUTE,
+    trustedProxies: environment.INGRESS_TRUSTED_PROXIES,
     pricing: {
       gpuHourPrice: environment.HEADRACE_GPU_HOUR_PRICE,
       currency: environment.HEADRACE_CURRENCY ?? null,

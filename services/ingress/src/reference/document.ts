@@ -1,5 +1,7 @@
 import { scopeFor } from "../caller.ts";
 import { ADMIN_OPERATIONS } from "./admin-operations.ts";
+import { ESTIMATE } from "@headrace/broker";
+
 import { ENGINE_OPERATIONS } from "./engine-operations.ts";
 import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
@@ -112,6 +114,7 @@ function introduction(bodyLimitBytes: number): string {
     "Pages in a browser may call from the origins that the operator lists (`INGRESS_CORS_ORIGINS`), with a key and without cookies; from no other.",
     "What a 202 is worth is the operator's choice (`HEADRACE_DURABILITY`): Redis has the job (a power cut may cost its last second or two), has synced it to disk, or a replica has it too.",
     "The operator may have prompts reviewed before they are queued: one that the filter refuses is answered 400 `content_rejected`, one that it could not look at 503 `content_filter_unavailable`.",
+    `A key may have limits: requests and tokens a minute, also of one model; jobs open at once, those for later and synchronous calls apart; tokens and money a month (UTC). A minute's worth may be used at once and comes back evenly. A job reserves the tokens that it may come to, and gives back at its end what it has not used: a token for ${ESTIMATE.bytesPerToken} bytes of prompt, ${ESTIMATE.tokensPerMessage} for each message, ${ESTIMATE.tokensPerAttachment} for an image or the like; and its \`max_tokens\`, or ${ESTIMATE.chatTokens} for a chat and ${ESTIMATE.completionTokens} for a completion without, for each choice. What is left is told by \`x-ratelimit-*\` as OpenAI does, and by \`RateLimit\`. Beyond a limit the answer is 429: not accepted, and safe to repeat after \`retry-after\`.`,
     "503 means not accepted, or safe to repeat with the same `Idempotency-Key`; 502 and 504 only end synchronous calls, whose job was accepted and has ended.",
   ].join("\n\n");
 }

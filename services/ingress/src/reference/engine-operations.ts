@@ -1,7 +1,7 @@
 import { PRIORITIES } from "@headrace/contract";
 
 import { DEADLINE_HEADER, DEFAULTS, PRIORITY_HEADER } from "../submission-form.ts";
-import { COMMON, REPLIES, type Operation, type Parameter } from "./operation.ts";
+import { ALLOWANCE_HEADERS, COMMON, REPLIES, type Operation, type Parameter } from "./operation.ts";
 import type { SchemaName } from "./schemas.ts";
 
 /** Headers of every synchronous call. */
@@ -99,7 +99,7 @@ function call(
       200: {
         description: "The engine's answer.",
         schema: reply,
-        headers: ["x-headrace-job-id"],
+        headers: ["x-headrace-job-id", ...ALLOWANCE_HEADERS],
       },
       400: {
         description: "A field is wrong, or the engine refused the request, in its words.",
@@ -108,6 +108,7 @@ function call(
       404: REPLIES.modelUnknown,
       413: REPLIES.tooLarge,
       415: REPLIES.mediaType,
+      429: REPLIES.limited,
       502: { description: `The job failed or was cancelled. ${ended}`, schema: "Error" },
       504: { description: `The job had not started by its deadline. ${ended}`, schema: "Error" },
       ...COMMON,

@@ -2,7 +2,7 @@ import { JOB_STATUSES } from "@headrace/contract";
 
 import { DEFAULT_PAGE, LARGEST_PAGE, LONGEST_WAIT_SECONDS } from "../query.ts";
 import { LONGEST_KEY } from "../submission-form.ts";
-import { COMMON, REPLIES, type Operation, type Parameter } from "./operation.ts";
+import { ALLOWANCE_HEADERS, COMMON, REPLIES, type Operation, type Parameter } from "./operation.ts";
 
 const jobId: Parameter = {
   name: "id",
@@ -37,11 +37,12 @@ const submitReplies: Operation["replies"] = {
   202: {
     description: "Accepted.",
     schema: "Job",
-    headers: ["location", "idempotent-replayed", "preference-applied"],
+    headers: ["location", "idempotent-replayed", "preference-applied", ...ALLOWANCE_HEADERS],
   },
   400: REPLIES.invalid,
   413: REPLIES.tooLarge,
   415: REPLIES.mediaType,
+  429: REPLIES.limited,
   422: { description: "The `Idempotency-Key` was used for another request.", schema: "Error" },
   ...COMMON,
 };

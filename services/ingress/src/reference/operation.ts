@@ -38,6 +38,18 @@ export interface Operation {
   readonly isOpen?: true;
 }
 
+/** What is left of the key's limits; on every answer to a submit that came as far as its limits. */
+export const ALLOWANCE_HEADERS = [
+  "x-ratelimit-limit-requests",
+  "x-ratelimit-remaining-requests",
+  "x-ratelimit-reset-requests",
+  "x-ratelimit-limit-tokens",
+  "x-ratelimit-remaining-tokens",
+  "x-ratelimit-reset-tokens",
+  "ratelimit",
+  "ratelimit-policy",
+] as const;
+
 const error = (description: string): Reply => ({ description, schema: "Error" });
 
 /** Answers that more than one operation gives. */
@@ -49,6 +61,12 @@ export const REPLIES = {
   modelUnknown: error("No worker ever served this model."),
   tooLarge: error("The body is over the limit."),
   mediaType: error("The body is not `application/json`, or is compressed."),
+  limited: {
+    ...error(
+      "A limit does not let it in: `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota`. Not accepted. `retry-after`, and to the millisecond `retry-after-ms`, say when it would be; `x-should-retry: false` that waiting does not help.",
+    ),
+    headers: ["retry-after", "retry-after-ms", ...ALLOWANCE_HEADERS],
+  },
   unavailable: error(
     "The queue cannot be reached, or it or this server is full (`queue_full` while Redis is at 70 % of its memory), or the job was made by a later version of Headrace than this server's (`job_of_later_version`, while an update is under way): not accepted, or safe to repeat with the same `Idempotency-Key`. Carries `retry-after`.",
   ),

@@ -1,0 +1,55 @@
+import type { Endpoint } from "@headrace/contract";
+import { describe, expect, test } from "vitest";
+
+import { estimateTokens } from "./token-estimate.ts";
+
+const CHAT = "/v1/chat/completions";
+const COMPLETION = "/v1/completions";
+const EMBEDDING = "/v1/embeddings";
+const messages = [{ role: "user", content: "x".repeat(40) }];
+
+describe("estimateTokens", () => {
+  test.for<[string, Endpoint, object, [number, number]]>([
+    ["a chat by its text", CHAT, { messages, max_tokens: 7 }, [14, 7]],
+    ["text by its bytes", CHAT, { messages: [{ role: "user", content: "日本" }] }, [6, 1_024]],
+    [
+      "a newer bound before the older",
+      CHAT,
+      { messages, max_completion_tokens: 3, max_tokens: 7 },
+      [14, 3],
+    ],
+    ["a bound that is null as none", CHAT, { messages, max_tokens: null }, [14, 1_024]],
+    ["each choice", CHAT, { messages, max_tokens: 7, n: 3 }, [14, 21]],
+    [
+      "parts, and an image by the thousand",
+      CHAT,
+      {
+        messages: [
+          { role: "user", content: [{ type: "text", text: "abcd" }, { type: "image_url" }] },
+        ],
+      },
+      [1_005, 1_024],
+    ],
+    [
+      "a message that says nothing",
+      CHAT,
+      { messages: [{ role: "assistant" }], max_tokens: 1 },
+      [4, 1],
+    ],
+    ["tools as they are written", CHAT, { messages: [], max_tokens: 1, tools: ["abcd"] }, [2, 1]],
+    ["a completion that sets no bound", COMPLETION, { prompt: "abcd" }, [1, 16]],
+    ["token ids one by one", COMPLETION, { prompt: [1, 2, 3], max_tokens: 5 }, [3, 5]],
+    [
+      "each of many prompts, and the best of many",
+      COMPLETION,
+      { prompt: ["abcd", "efgh"], max_tokens: 5, best_of: 2 },
+      [2, 20],
+    ],
+    ["each of many prompts of ids", COMPLETION, { prompt: [[1, 2], [3]], max_tokens: 5 }, [3, 10]],
+    ["no output of an embedding", EMBEDDING, { input: ["abcd", "abcde"] }, [3, 0]],
+  ])("counts %s", ([_what, endpoint, request, [promptTokens, outputTokens]]) => {
+    const estimate = estimateTokens(endpoint, { model: "m", ...request });
+
+    expect(estimate).toEqual({ promptTokens, outputTokens });
+  });
+});
