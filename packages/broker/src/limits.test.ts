@@ -15,6 +15,8 @@ function requestOf(maxTokens: number, model = MODEL): { model: string; [field: s
   return { model, messages: [{ role: "user", content: "" }], max_tokens: maxTokens };
 }
 const MARK_TOKENS = 4;
+/** Longer than a slow machine takes from one submit to the next. */
+const SURE_MS = 400;
 
 /** Submit a job of a key that has limits. @returns why it was refused, or its id */
 async function trySubmit(
@@ -50,26 +52,25 @@ describe("requests a minute", () => {
     startWorker,
   }) => {
     await startWorker();
-    // One is back after 200 ms.
-    const limits = { requests_per_minute: 300 };
+    // One is back each second.
+    const limits = { requests_per_minute: 60 };
     let count = 0;
-    let refused: PlatformError | null = null;
-    while (refused === null) {
-      ({ error: refused } = await trySubmit(ingress, limits));
-      if (refused === null) count += 1;
+    let waitMs = 0;
+    while (waitMs < SURE_MS) {
+      const { error } = await trySubmit(ingress, limits);
+      if (error === null) count += 1;
+      waitMs = error?.waitMs ?? 0;
     }
-    const waitMs = refused.waitMs ?? 0;
 
-    await delay(waitMs - 60);
+    await delay(waitMs - SURE_MS / 2);
     const early = await trySubmit(ingress, limits);
     await delay((early.error?.waitMs ?? 0) + 1);
     const inTime = await trySubmit(ingress, limits);
 
-    expect(count).toBeGreaterThanOrEqual(300);
-    expect(refused).toMatchObject({ code: "rate_limit_exceeded", status: 429 });
-    expect(waitMs).toBeGreaterThan(100);
-    expect(waitMs).toBeLessThanOrEqual(200);
-    expect(early.error?.waitMs).toBeLessThanOrEqual(60);
+    expect(count).toBeGreaterThanOrEqual(60);
+    expect(waitMs).toBeLessThanOrEqual(1_000);
+    expect(early.error).toMatchObject({ code: "rate_limit_exceeded", status: 429 });
+    expect(early.error?.waitMs).toBeLessThanOrEqual(SURE_MS / 2);
     expect(inTime.error).toBeNull();
   });
 

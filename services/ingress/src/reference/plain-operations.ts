@@ -33,6 +33,7 @@ export const PLAIN_OPERATIONS: readonly Operation[] = [
       404: REPLIES.modelUnknown,
       413: REPLIES.tooLarge,
       415: REPLIES.mediaType,
+      429: REPLIES.limited,
       422: invalid,
       502: { description: `The job failed or was cancelled. ${ended}`, schema: "Error" },
       504: { description: `The job had not started by its deadline. ${ended}`, schema: "Error" },

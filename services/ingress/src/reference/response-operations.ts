@@ -66,6 +66,7 @@ export const RESPONSE_OPERATIONS: readonly Operation[] = [
       404: REPLIES.modelUnknown,
       413: REPLIES.tooLarge,
       415: REPLIES.mediaType,
+      429: REPLIES.limited,
       422: { description: "The `Idempotency-Key` was used for another request.", schema: "Error" },
       502: { description: "The response failed before any of it was sent.", schema: "Error" },
       504: { description: "The response had not started by its deadline.", schema: "Error" },
