@@ -3,6 +3,7 @@ import { describe, expect } from "vitest";
 import { allOperations } from "./reference/document.ts";
 import { TestClient } from "./testing/client.ts";
 import { ingressTest as test, API_KEY } from "./testing/ingress-test.ts";
+import { isOperators, TENANCY_CASES } from "./testing/tenancy-cases.ts";
 import { MODEL } from "./testing/simulated-worker.ts";
 
 const OPERATIONS = allOperations({ hasMetrics: false });
@@ -56,6 +57,14 @@ describe("every route", () => {
         .map(({ method }) => method)
         .toSorted(),
     );
+  });
+
+  test("has a case that shows that no tenant sees another's by it", ({ ingress }) => {
+    const routes = ingress.routes
+      .filter(({ isOpen, path }) => isOpen !== true && !isOperators(path))
+      .flatMap(({ methods, path }) => Object.keys(methods).map((method) => `${method} ${path}`));
+
+    expect(Object.keys(TENANCY_CASES).toSorted()).toEqual(routes.toSorted());
   });
 
   test("answers an unknown path with 404, one that cannot be decoded too", async ({ client }) => {

@@ -43,9 +43,11 @@ const repeat = (id: string): Record<string, string> => ({
 
 const jobPath = (id: string): string => `/v1/jobs/${encodeURIComponent(id)}`;
 
+const responsePath = (id: string): string => `/v1/responses/${encodeURIComponent(id)}`;
+
 /**
  * Every route that takes a key, by method and path, but for the operator's. A route without a line
- * here fails the test: add one, and to `Side.make` what the route makes a tenant own.
+ * here fails a test: add one, and to `Side.make` what the route makes a tenant own.
  */
 export const TENANCY_CASES: Readonly<Record<string, TenancyCase>> = {
   "POST /v1/jobs": {
@@ -99,6 +101,52 @@ export const TENANCY_CASES: Readonly<Record<string, TenancyCase>> = {
   "GET /v1/jobs/{id}/latency": {
     ids: "job",
     calls: [(id) => ({ path: `${jobPath(id)}/latency` })],
+  },
+  "POST /v1/responses": {
+    ids: "idempotencyKey",
+    calls: [
+      (id, other) => ({
+        path: "/v1/responses",
+        body: { model: MODEL, input: `${other.tenant}-prompt`, background: true },
+        headers: repeat(id),
+      }),
+    ],
+    usesUp: "foreign",
+  },
+  "GET /v1/responses/{id}": {
+    ids: "response",
+    calls: [
+      (id) => ({ path: responsePath(id) }),
+      (id) => ({ path: `${responsePath(id)}?stream=true` }),
+      (id) => ({ path: `${responsePath(id)}?stream=true&starting_after=3` }),
+    ],
+    held: "own",
+  },
+  "POST /v1/responses/{id}/cancel": {
+    ids: "response",
+    calls: [(id) => ({ path: `${responsePath(id)}/cancel` })],
+    usesUp: "own",
+  },
+  "DELETE /v1/responses/{id}": {
+    ids: "response",
+    calls: [(id) => ({ path: responsePath(id) })],
+    usesUp: "own",
+  },
+  "POST /generate": {
+    ids: "idempotencyKey",
+    calls: [
+      (id, other) => ({
+        path: "/generate",
+        body: { prompt: `${other.tenant}-prompt` },
+        headers: repeat(id),
+      }),
+    ],
+    usesUp: "foreign",
+    held: "all",
+  },
+  "GET /model/info": {
+    ids: "tenant",
+    calls: [(id) => ({ path: `/model/info?model=${encodeURIComponent(id)}` })],
   },
   "POST /v1/chat/completions": {
     ids: "idempotencyKey",
@@ -154,6 +202,11 @@ export const TENANCY_CASES: Readonly<Record<string, TenancyCase>> = {
       }, COUNTED_MS),
   },
 };
+
+/** Whether a route is the operator's: `operatorCase` is the case of each. */
+export function isOperators(path: string): boolean {
+  return path.startsWith("/admin/");
+}
 
 /** The operator's routes: no tenant's key may call them, whatever it names. */
 export function operatorCase(path: string): TenancyCase {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 
-import { findJobId, type JobId } from "@headrace/contract";
+import { findJobId, findResponseJob, responseIdOf, type JobId } from "@headrace/contract";
 import * as fc from "fast-check";
 
 import type { TestClient } from "./client.ts";
@@ -13,7 +13,9 @@ const ANSWER_MS = 4_000;
 const HELD_MS = 120;
 
 /** A kind of id, or of name, that a call can carry. */
-export type IdKind = "job" | "key" | "tenant" | "idempotencyKey";
+export type IdKind = "job" | "response" | "key" | "tenant" | "idempotencyKey";
+/** Those that calls may use up. */
+export type SpendableKind = "job" | "response" | "idempotencyKey";
 
 /** A tenant, and all that is its own and nobody else's to see. */
 export class Side {
@@ -23,7 +25,13 @@ export class Side {
   /** Texts that must not reach anybody else: each is in something that this tenant has. */
   readonly canaries: string[] = [];
   /** What it has, by kind: `IDS` says of which. */
-  readonly ids: Record<IdKind, string[]> = { job: [], key: [], tenant: [], idempotencyKey: [] };
+  readonly ids: Record<IdKind, string[]> = {
+    job: [],
+    response: [],
+    key: [],
+    tenant: [],
+    idempotencyKey: [],
+  };
 
   /** The jobs it was made with. */
   firstJobs: readonly string[] = [];
@@ -65,6 +73,10 @@ export class Side {
     const failed = await worker.next();
     const message = `${tenant}-failure`;
     await failed.fail({ message, type: "server_error", param: null, code: "engine_failed" });
+    await this.respond();
+    const responded = await worker.next();
+    responded.say(`${tenant}-output`);
+    await responded.complete();
     await this.submit();
     const running = await worker.next();
     running.say(`${tenant}-output`);
@@ -78,15 +90,40 @@ export class Side {
     const key = `${tenant}-idempotency-key`;
     await this.submit({ "idempotency-key": key });
     this.ids.idempotencyKey.push(key);
+    await this.respond();
     this.firstJobs = [...this.ids.job];
   }
 
   /** Have one more of a kind that calls use up. @returns its id */
-  async makeAnew(kind: "job" | "idempotencyKey"): Promise<string> {
-    if (kind === "job") return this.submit();
-    const key = randomUUID();
-    await this.submit({ "idempotency-key": key });
-    return key;
+  async makeAnew(kind: SpendableKind): Promise<string> {
+    switch (kind) {
+      case "job":
+        return this.submit();
+      case "response":
+        return this.respond();
+      case "idempotencyKey": {
+        const key = randomUUID();
+        await this.submit({ "idempotency-key": key });
+        return key;
+      }
+    }
+  }
+
+  /** Have a background response of its own. @returns its id */
+  async respond(): Promise<string> {
+    const body = {
+      model: MODEL,
+      input: `${this.tenant}-prompt`,
+      background: true,
+      instructions: `${this.tenant}-instructions`,
+    };
+    const answer = await this.client.call("POST", "/v1/responses", { body });
+    const job = findResponseJob(answer.body["id"]);
+    if (job === null) throw new Error(`no response: ${answer.text}`);
+    const id = responseIdOf(job);
+    this.ids.response.push(id);
+    this.canaries.push(id, job, `${this.tenant}-instructions`);
+    return id;
   }
 
   /** Submit a job of its own. @returns its id */
@@ -149,7 +186,7 @@ export function mask({ status, headers, text }: Outcome, id: string): string {
   return `${status} ${headers} ${text}`
     .replaceAll(id, "<id>")
     .replaceAll(encodeURIComponent(id), "<id>")
-    .replaceAll(/job_\w+/g, "<job>")
+    .replaceAll(/(job|resp|msg)_\w+/g, "<$1>")
     .replaceAll(/\d+(\.\d+)?/g, "<n>");
 }
 
@@ -171,6 +208,7 @@ export const UNKNOWN: Readonly<Record<IdKind, (like: string) => fc.Arbitrary<str
     fc
       .tuple(fc.constantFrom(like.split("_")[1] ?? "", "00000x"), characters(26))
       .map(([code, random]) => `job_${code}_${random}`),
+  response: (like) => UNKNOWN.job(like).map((job) => job.replace("job_", "resp_")),
   key: () => characters(8),
   tenant: () => characters(12),
   // Never one twice: whoever has used it owns it.
