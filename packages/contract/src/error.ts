@@ -32,6 +32,9 @@ export const ERRORS = {
   key_contended: { status: 409, type: "invalid_request_error", retryable: true },
   /** There is no room for another key or tenant. */
   registry_full: { status: 409, type: "invalid_request_error", retryable: false },
+  /** The address, with its query. */
+  url_too_long: { status: 414, type: "invalid_request_error", retryable: false },
+  head_too_large: { status: 431, type: "invalid_request_error", retryable: false },
   request_too_large: { status: 413, type: "invalid_request_error", retryable: false },
   media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },

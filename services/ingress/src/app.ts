@@ -10,6 +10,8 @@ import type { CommonHeaders } from "./common-headers.ts";
 import type { Events } from "./events.ts";
 import type { Exchange, Method, Route } from "./exchange.ts";
 import type { OpenCalls } from "./open-calls.ts";
+import { dropUnread } from "./request-body.ts";
+import { assertHeadBounded } from "./request-head.ts";
 
 /** A caller's own request id is taken when it can be logged and sent back without harm. */
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -21,6 +23,7 @@ export interface Gate {
   readonly authentication: Authentication;
   readonly events: Events;
   readonly commonHeaders: CommonHeaders;
+  readonly bodyLimitBytes: number;
   readonly openCalls: OpenCalls;
   /** Addresses, networks, or names of such: proxies that are believed where a caller is. */
   readonly trustedProxies: readonly string[];
@@ -79,12 +82,13 @@ function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
 
 async function serve(
   call: Call,
-  { events, commonHeaders }: Gate,
+  { events, commonHeaders, bodyLimitBytes }: Gate,
   handler: (exchange: Exchange) => Promise<void> | void,
 ): Promise<void> {
   const exchange = openExchange(call, commonHeaders);
   events.requestArrived();
   try {
+    assertHeadBounded(exchange.request);
     const preflight = commonHeaders.findPreflight(exchange.request);
     if (preflight === null) await handler(exchange);
     else sendNothing(exchange, preflight);
@@ -94,6 +98,7 @@ async function serve(
     if (exchange.response.headersSent) exchange.response.destroy();
     else sendError(exchange, error.status, toErrorAnswer(error));
   } finally {
+    dropUnread(exchange.request, bodyLimitBytes);
     events.requestAnswered(exchange);
   }
 }

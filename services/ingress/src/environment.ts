@@ -5,6 +5,7 @@ import { z } from "zod";
 const MEBIBYTE = 1_048_576;
 const BODY_LIMIT_BYTES = 8 * MEBIBYTE;
 const LARGEST_BODY_LIMIT_BYTES = 256 * MEBIBYTE;
+const MAX_CONNECTIONS = 20_000;
 const MAX_STREAMS = 10_000;
 const LARGEST_MAX_STREAMS = 1_000_000;
 const REVIEW_MS = 2_000;
@@ -76,6 +77,8 @@ export const environmentSchema = z.object({
   INGRESS_OPERATIONS_PORT: portVariable.default(9_090),
   /** Largest request body, in bytes. */
   INGRESS_BODY_LIMIT_BYTES: integerVariable(1, LARGEST_BODY_LIMIT_BYTES).default(BODY_LIMIT_BYTES),
+  /** Connections open at once; more are closed as they come. */
+  INGRESS_MAX_CONNECTIONS: integerVariable(1, LARGEST_MAX_STREAMS).default(MAX_CONNECTIONS),
   /** Streams, synchronous calls and long polls held open at once; more are answered 503. */
   INGRESS_MAX_STREAMS: integerVariable(1, LARGEST_MAX_STREAMS).default(MAX_STREAMS),
   /**

@@ -25,6 +25,7 @@ export class Events {
   readonly #repairs;
   readonly #refusals;
   readonly #reviews;
+  readonly #dropped;
   #activeCount = 0;
 
   constructor(metrics: Metrics, log: Log) {
@@ -48,6 +49,10 @@ export class Events {
       "What the sweep mended: jobs expired, put back into the queue, removed from it, cancelled " +
         "for want of a caller, bookings undone",
       ["repair"],
+    );
+    this.#dropped = metrics.counter(
+      "headrace_connections_dropped_total",
+      "Connections closed at once, since INGRESS_MAX_CONNECTIONS were open",
     );
     this.#reviews = metrics.histogram("headrace_content_filter_seconds", {
       help: "How long the content filter took, by what it said",
@@ -80,6 +85,10 @@ export class Events {
     this.#requests.inc({ endpoint: route, status: String(status) });
     const seconds = (performance.now() - arrivedAtMs) / 1_000;
     this.#log.debug({ requestId, route, status, seconds }, "request answered");
+  }
+
+  connectionDropped(): void {
+    this.#dropped.inc();
   }
 
   errorAnswered({ route, requestId }: Exchange, error: PlatformError): void {

@@ -14,7 +14,14 @@ import { diagnose } from "./diagnosis/diagnose.ts";
 import { Events } from "./events.ts";
 import type { Route } from "./exchange.ts";
 import { generationRoutes } from "./generation-routes.ts";
-import { listen, namePort, stopAccepting } from "./http-server.ts";
+import {
+  CONNECTION_LIMITS,
+  countConnections,
+  listen,
+  namePort,
+  stopAccepting,
+  type ConnectionLimits,
+} from "./http-server.ts";
 import { jobRoutes } from "./job-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { modelRoutes } from "./model-routes.ts";
@@ -62,6 +69,7 @@ export interface IngressConfig {
   readonly contentFilter: ContentFilterConfig;
   readonly log: Log;
   readonly patience?: Partial<Patience>;
+  readonly connectionLimits?: Partial<ConnectionLimits>;
 }
 
 interface IngressParts {
@@ -103,6 +111,8 @@ export class Ingress {
         await operations.close();
         throw error;
       });
+      const connections = countConnections(server);
+      services.metrics.gauge("headrace_open_connections", "Connections to the API", connections);
       services.broker.startSweep((counts) => services.events.sweepPassed(counts));
       const ingress = new Ingress({ routes, server, operations, services });
       const { port, operationsPort } = ingress;
@@ -223,10 +233,16 @@ function openServer(
     openCalls: services.openCalls,
     commonHeaders,
     trustedProxies: config.trustedProxies ?? [],
+    bodyLimitBytes: config.bodyLimitBytes,
     onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };
   const onRequest = createApp(routes, gate);
-  return listen(config, { onRequest, headers: commonHeaders.plain });
+  return listen(config, {
+    onRequest,
+    headers: commonHeaders.plain,
+    limits: { ...CONNECTION_LIMITS, ...config.connectionLimits },
+    onDropped: () => services.events.connectionDropped(),
+  });
 }
 
 /** Every route, the busiest first: Express tries them in turn. */

@@ -15,6 +15,7 @@ await runService(createLog(NAME, "info"), async (signal) => {
     durability: environment.HEADRACE_DURABILITY,
     apiKey: environment.HEADRACE_API_KEY,
     bodyLimitBytes: environment.INGRESS_BODY_LIMIT_BYTES,
+    connectionLimits: { connections: environment.INGRESS_MAX_CONNECTIONS },
     maxStreams: environment.INGRESS_MAX_STREAMS,
     metricsPeers: environment.INGRESS_METRICS_PEERS,
     corsOrigins: environment.INGRESS_CORS_ORIGINS,

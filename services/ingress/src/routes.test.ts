@@ -135,5 +135,5 @@ test("refuses what is not HTTP in the shape of all errors", async ({ ingress }) 
   const { status, body } = await client.call("GET", "/v1/jobs");
 
   expect(status).toBe(431);
-  expect(body).toMatchObject({ error: { code: "request_invalid" } });
+  expect(body).toMatchObject({ error: { code: "head_too_large" } });
 });
