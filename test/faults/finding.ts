@@ -22,6 +22,10 @@ const FAULTS = {
   reader_ends: "I3",
   /** A reader waited in vain. */
   stranded_reader: "I3",
+  /** Another tenant's key was told something of a job, or could do something to it. */
+  leak: "I5",
+  /** Hardly anybody tried another tenant's ids: that nothing leaked says nothing. */
+  untried: "I5",
   /** Still listed somewhere although it has ended: memory that nothing frees. */
   leftover: "I6",
   /** An answer that nobody should be given. */

@@ -7,7 +7,7 @@ const MODEL = "headrace-sim-8b";
 
 /** A job to be submitted, and what must come of it. */
 export interface JobCase {
-  /** Unlike any other's of the run: the prompt, and the Idempotency-Key. */
+  /** Unlike any other's of the run: the prompt. */
   readonly name: string;
   readonly submit: Submit;
   /** What the engine says to this prompt, which anyone can compute. */

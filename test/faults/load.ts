@@ -1,6 +1,6 @@
 import { Agent } from "undici";
 
-import { API_KEY } from "../platform.ts";
+import { tryCrossing, type Crossing } from "./intruder.ts";
 import type { JobCase } from "./job-case.ts";
 import { readJob } from "./reader.ts";
 import { Progress } from "./schedule.ts";
@@ -12,6 +12,8 @@ import type { AcceptedJob } from "./verifier.ts";
 export interface LoadOptions {
   /** Addresses of ingresses, used in turn. */
   readonly urls: readonly string[];
+  /** Keys of tenants, whose jobs are submitted in turn; each also tries the next one's ids. */
+  readonly keys: readonly string[];
   /** Addresses that every reader tries in this order; if nothing is said, those of the submits in turn. */
   readonly readerUrls?: readonly string[];
   /** Most jobs that are accepted and not yet ended, each with its reader. */
@@ -29,14 +31,22 @@ export class Load {
   readonly progress = new Progress();
   readonly accepted: AcceptedJob[] = [];
   readonly oddities: string[] = [];
+  /** What came of trying each job's id with another tenant's key. */
+  readonly crossings: Crossing[] = [];
   /** Answers of 429 and 503 to submits. */
   refusals = 0;
   /** Submits that had no answer at all. */
   unanswered = 0;
   readonly #options: LoadOptions;
+  readonly #owners = new Map<string, string>();
 
   constructor(options: LoadOptions) {
     this.#options = options;
+  }
+
+  /** The key of whoever submitted the job. */
+  ownerOf(id: string): string {
+    return this.#owners.get(id) ?? "";
   }
 
   /** Put all the jobs through. */
@@ -44,33 +54,54 @@ export class Load {
     const dispatcher = new Agent({ connections: null, pipelining: 1 });
     const inTurn = Iterator.from(jobs);
     let turn = 0;
-    const headers = { authorization: `Bearer ${API_KEY}`, "content-type": "application/json" };
-    const { urls, readerUrls, signal, outstanding } = this.#options;
-    const common = { urls, signal, dispatcher, headers };
-    const readers = { ...common, urls: readerUrls ?? urls };
     const work = async (): Promise<void> => {
-      for (const job of inTurn) {
-        const place = turn++;
-        const { id, refusals, unanswered, oddities } = await submitJob(job, place, common);
-        this.refusals += refusals;
-        this.unanswered += unanswered;
-        this.oddities.push(...oddities);
-        if (id === null) continue;
-        this.progress.advance();
-        const onEvent = (event: SeenEvent): void => this.#options.onEvent?.(id, event);
-        const first = readerUrls === undefined ? place : 0;
-        this.#keep(id, job, await readJob(id, first, { ...readers, onEvent }));
-      }
+      for (const job of inTurn) await this.#put(job, turn++, dispatcher);
     };
     try {
-      await Promise.all(Array.from({ length: outstanding }, work));
+      await Promise.all(Array.from({ length: this.#options.outstanding }, work));
     } finally {
       await dispatcher.destroy();
     }
+  }
+
+  /** Submit a job, and read it to its end, while another tenant tries to. */
+  async #put(job: JobCase, turn: number, dispatcher: Agent): Promise<void> {
+    const { keys, urls, readerUrls, signal } = this.#options;
+    const key = keys[turn % keys.length] ?? "";
+    const common = { signal, dispatcher, headers: headersOf(key) };
+    // The same in every tenant: each has its own.
+    const idempotencyKey = `call ${Math.floor(turn / keys.length)}`;
+    const call = { job, turn, idempotencyKey };
+    const { id, refusals, unanswered, oddities } = await submitJob(call, { ...common, urls });
+    this.refusals += refusals;
+    this.unanswered += unanswered;
+    this.oddities.push(...oddities);
+    if (id === null) return;
+    this.#owners.set(id, key);
+    this.progress.advance();
+    const onEvent = (event: SeenEvent): void => this.#options.onEvent?.(id, event);
+    const first = readerUrls === undefined ? turn : 0;
+    const reading = readJob(id, first, { ...common, urls: readerUrls ?? urls, onEvent });
+    await this.#tryAsOther(id, turn, dispatcher);
+    this.#keep(id, job, await reading);
+    await this.#tryAsOther(id, turn + 1, dispatcher);
+  }
+
+  async #tryAsOther(job: string, turn: number, dispatcher: Agent): Promise<void> {
+    const { keys, urls, signal } = this.#options;
+    const other = keys[(keys.indexOf(this.ownerOf(job)) + 1) % keys.length] ?? "";
+    const place = { job, turn, url: urls[turn % urls.length] ?? "" };
+    this.crossings.push(
+      await tryCrossing(place, { headers: headersOf(other), dispatcher, signal }),
+    );
   }
 
   #keep(id: string, job: JobCase, transcript: Transcript): void {
     const { end = "completed" } = this.#options;
     this.accepted.push({ id, job, transcript, end });
   }
+}
+
+function headersOf(key: string): Readonly<Record<string, string>> {
+  return { authorization: `Bearer ${key}`, "content-type": "application/json" };
 }

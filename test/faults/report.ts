@@ -92,6 +92,8 @@ equals the one that can be computed from the prompt.
 - **lost jobs**: accepted, and unknown or never ended. **wrong results**: a log that says another text, or has a gap
 - **double finishes**: more or fewer than one end. **bad streams**: a reader with a gap, a repeat, a wrong text, two ends or none
 - **innocent failures**: a job that ended otherwise than it should. **ghosts**: ran, and nobody was told of them
+- **leaks**: a tenant's key was told something of the other's job, or could do something to it. There are two in every run, whose jobs come in turn
+  under the same Idempotency-Keys; each tries the ids of the other's jobs as they run and when they have ended, in all ways that take one
 - **odd answers**: neither success nor a 429 or 503. **leftovers**: ended, and still listed somewhere
 `;
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+import { newKeySchema } from "@headrace/contract";
 import { Redis } from "ioredis";
 
 import { Platform, type PlatformOptions } from "../platform.ts";
@@ -10,6 +11,8 @@ import type { RunContext } from "./run.ts";
 import { verify } from "./verifier.ts";
 
 const LOOK_MS = 50;
+/** Whose jobs make a load, in turn. */
+const TENANTS = ["north", "south"] as const;
 
 /** A platform that faults are inflicted on, and what looks at it from outside. */
 export class Site {
@@ -17,20 +20,31 @@ export class Site {
   /** Straight to the platform's Redis, past every proxy. */
   readonly redis: Redis;
   readonly #context: RunContext;
+  readonly #keys: readonly string[];
   #ledger: Ledger | null = null;
 
-  constructor(platform: Platform, context: RunContext) {
+  private constructor(platform: Platform, context: RunContext, keys: readonly string[]) {
     this.platform = platform;
     this.#context = context;
+    this.#keys = keys;
     this.redis = new Redis(platform.redis.url, { replyMapping: "legacy" });
     // Redis is killed as part of the run: commands fail or wait, which is all there is to know.
     this.redis.on("error", () => {});
   }
 
-  /** Make a load on the ingresses there are now. */
+  /** Look at a platform that nothing has been done to yet: it is given its tenants. */
+  static async open(platform: Platform, context: RunContext): Promise<Site> {
+    return new Site(
+      platform,
+      context,
+      await Promise.all(TENANTS.map((name) => makeKey(platform, name))),
+    );
+  }
+
+  /** Make a load on the ingresses there are now, of two tenants' jobs. */
   load(options: Pick<LoadOptions, "outstanding"> & Partial<LoadOptions>): Load {
     const urls = this.platform.ingresses.map(({ url }) => url);
-    return new Load({ urls, signal: this.#context.signal, ...options });
+    return new Load({ urls, keys: this.#keys, signal: this.#context.signal, ...options });
   }
 
   /** Wait for the run's work, or until it is told to end. @throws Error saying which process died */
@@ -54,9 +68,10 @@ export class Site {
   async verify(...loads: readonly Load[]): Promise<Finding[]> {
     const accepted = loads.flatMap((load) => load.accepted);
     const oddities = loads.flatMap((load) => load.oddities);
+    const crossings = loads.flatMap((load) => load.crossings);
     this.#context.say(`checking ${accepted.length} jobs and their readers`);
     this.#ledger = await readLedger(this.redis);
-    return verify({ accepted, oddities, ledger: this.#ledger });
+    return verify({ accepted, oddities, crossings, ledger: this.#ledger });
   }
 
   /** Attempts beyond the first of each job, whether they counted or not. After `verify`. */
@@ -95,11 +110,18 @@ export async function withSite<Found>(
   work: (site: Site) => Promise<Found>,
 ): Promise<Found> {
   const platform = await Platform.start(options);
-  const site = new Site(platform, context);
+  let site: Site | null = null;
   try {
+    site = await Site.open(platform, context);
     return await work(site);
   } finally {
-    site.redis.disconnect();
+    site?.redis.disconnect();
     await platform.stop();
   }
+}
+
+async function makeKey(platform: Platform, tenant: string): Promise<string> {
+  const body = JSON.stringify({ name: `load of ${tenant}`, tenant });
+  const answer = await platform.call("/admin/v1/keys", { method: "POST", body });
+  return newKeySchema.parse(await answer.json()).key;
 }

@@ -34,10 +34,16 @@ export interface SubmitterOptions {
   readonly signal: AbortSignal;
 }
 
+/** What is submitted, and which of the addresses is the first to be asked. */
+export interface SubmitCall {
+  readonly job: JobCase;
+  readonly turn: number;
+  readonly idempotencyKey: string;
+}
+
 /** Submit a job, and ask again under its key until it is accepted. Never throws. */
 export async function submitJob(
-  job: JobCase,
-  turn: number,
+  { job, turn, idempotencyKey }: SubmitCall,
   { urls, headers, dispatcher, signal }: SubmitterOptions,
 ): Promise<Submitted> {
   const oddities: string[] = [];
@@ -52,7 +58,7 @@ export async function submitJob(
         signal,
         headersTimeout: ANSWER_MS,
         bodyTimeout: ANSWER_MS,
-        headers: { ...headers, "idempotency-key": job.name },
+        headers: { ...headers, "idempotency-key": idempotencyKey },
         body: JSON.stringify(job.submit),
       });
       const text = await body.text();

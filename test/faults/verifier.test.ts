@@ -60,6 +60,9 @@ const LOG: readonly LedgerEntry[] = [
 
 const NOT_BEGUN = { spec: "{}", begun: 0, attempts: 0, deaths: 0, log: [] };
 
+/** A try of the job with another tenant's key. */
+const REFUSED = { job: ID, way: `GET /v1/jobs/${ID}`, status: 404, isLeak: false };
+
 /** A run of one job, right in everything but what a test changes about it. */
 function run(
   changes: {
@@ -96,6 +99,7 @@ function run(
     accepted: [{ id: ID, job: CASE, transcript, end: "completed", ...changes.accepted }],
     ledger: { jobs, listed: [] },
     oddities: [],
+    crossings: [REFUSED],
     ...changes.record,
   };
 }
@@ -233,6 +237,19 @@ describe("the verifier names", () => {
     ],
   ])("%s", ([, record, faults]) => {
     expect(faultsOf(record).toSorted()).toEqual(faults.toSorted());
+  });
+
+  test("what another tenant's key was told", () => {
+    const leaks = [{ ...REFUSED, status: 200, isLeak: true }, REFUSED];
+
+    expect(faultsOf(run({ record: { crossings: leaks } }))).toEqual(["leak"]);
+  });
+
+  test("that nobody tried another tenant's ids, or none had an answer", () => {
+    const unanswered = [{ ...REFUSED, status: null }];
+
+    expect(faultsOf(run({ record: { crossings: [] } }))).toEqual(["untried"]);
+    expect(faultsOf(run({ record: { crossings: unanswered } }))).toEqual(["untried"]);
   });
 
   test("what is still listed though it has ended", () => {

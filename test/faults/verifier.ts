@@ -1,4 +1,5 @@
 import type { FaultName, Finding } from "./finding.ts";
+import type { Crossing } from "./intruder.ts";
 import { findEndFaults, findLogFaults } from "./log-check.ts";
 import type { JobCase } from "./job-case.ts";
 import type { Ledger } from "./ledger.ts";
@@ -20,15 +21,20 @@ export interface RunRecord {
   readonly ledger: Ledger;
   /** Answers to submits that the API should never give. */
   readonly oddities: readonly string[];
+  /** Tries of jobs' ids with another tenant's key. */
+  readonly crossings: readonly Crossing[];
 }
 
+/** At least so many of all jobs must have been tried in vain: under faults many tries go unanswered. */
+const TRIED_SHARE = 0.1;
+
 /**
- * Check a run against what must always hold: I1, I2, I3, I6, I7 and I8 of DESIGN.md, as far as one
- * tenant's jobs and their readers can show it.
+ * Check a run against what must always hold: I1, I2, I3, I5, I6, I7 and I8 of DESIGN.md, as far as
+ * jobs, their readers and those who should not read them can show it.
  *
  * Equal means equal to the text that can be computed from the prompt, not plausible.
  */
-export function verify({ accepted, ledger, oddities }: RunRecord): Finding[] {
+export function verify({ accepted, ledger, oddities, crossings }: RunRecord): Finding[] {
   const findings = oddities.map((detail): Finding => ({
     fault: "odd_answer",
     subject: "submit",
@@ -44,7 +50,23 @@ export function verify({ accepted, ledger, oddities }: RunRecord): Finding[] {
   for (const place of ledger.listed) {
     findings.push({ fault: "leftover", subject: place, detail: "still listed" });
   }
-  return findings;
+  return [...findings, ...findLeaks(crossings, accepted.length)];
+}
+
+function findLeaks(crossings: readonly Crossing[], jobs: number): Finding[] {
+  const leaks = crossings
+    .filter(({ isLeak }) => isLeak)
+    .map(({ job, way, status }): Finding => ({
+      fault: "leak",
+      subject: job,
+      detail: `${way} with another tenant's key: ${status}`,
+    }));
+  const tried = crossings.filter(({ status }) => status === 404).length;
+  if (tried >= jobs * TRIED_SHARE) return leaks;
+  return [
+    ...leaks,
+    { fault: "untried", subject: "leaks", detail: `${tried} tries of ${jobs} jobs` },
+  ];
 }
 
 function verifyJob({ id, job, transcript, end }: AcceptedJob, ledger: Ledger): Finding[] {

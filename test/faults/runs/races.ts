@@ -2,7 +2,6 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { Headrace } from "@headrace/client";
 
-import { API_KEY } from "../../platform.ts";
 import { makeCases } from "../job-case.ts";
 import { atLeast, atMost, countBrokenPromises, told } from "../promises.ts";
 import type { FaultRun, RunContext, RunOutcome } from "../run.ts";
@@ -38,7 +37,8 @@ async function runRaces(context: RunContext): Promise<RunOutcome> {
     worker: { WORKER_MAX_IN_FLIGHT: String(SLOTS), WORKER_INITIAL_IN_FLIGHT: String(SLOTS) },
   };
   return withSite(context, options, async (site) => {
-    const client = new Headrace({ url: site.platform.url, apiKey: API_KEY });
+    const cancel = async (id: string): Promise<unknown> =>
+      new Headrace({ url: site.platform.url, apiKey: load.ownerOf(id) }).cancel(id);
     const draw = random.fork("cancels");
     const cancels: Promise<unknown>[] = [];
     const seen = new Set<string>();
@@ -46,7 +46,7 @@ async function runRaces(context: RunContext): Promise<RunOutcome> {
       if (seen.has(id)) return;
       seen.add(id);
       const afterMs = draw.between(0, CANCEL_WITHIN_MS);
-      if (draw.chance(CANCEL_SHARE)) cancels.push(delay(afterMs).then(() => client.cancel(id)));
+      if (draw.chance(CANCEL_SHARE)) cancels.push(delay(afterMs).then(() => cancel(id)));
     };
     const load = site.load({ outstanding: OUTSTANDING, end: null, onEvent: cancelSome });
     const submit = { deadline_seconds: DEADLINE_SECONDS };
