@@ -24,7 +24,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const DOORS: Readonly<Record<string, readonly string[]>> = {
   bullmq: ["broker"],
   ioredis: ["broker", "testkit"],
-  undici: ["engine"],
+  undici: ["engine", "webhooks"],
   express: ["ingress"],
   pino: ["runtime"],
   "prom-client": ["runtime"],

@@ -18,6 +18,11 @@ export { ESTIMATE } from "./token-estimate.ts";
 export type { DayUsage } from "./usage-book.ts";
 export type { TenantRecord } from "./tenant-desk.ts";
 export { isTerminalEntry, type LogEntry, type LogEntryType } from "./token-log.ts";
+export type { DeliveryRecord } from "./webhooks/delivery-record.ts";
+export type { ListedDelivery } from "./webhooks/delivery-log.ts";
+export type { DefaultSecretRecord, EndpointRecord } from "./webhooks/endpoint-registry.ts";
+export type { IngressWebhooks, TenantDeliveryQuery } from "./webhooks/ingress-webhooks.ts";
+export { describeSecrets, type Secrets } from "./webhooks/secrets.ts";
 
 // for a worker
 export type { Attempt } from "./claim.ts";
@@ -32,3 +37,21 @@ export type { Slots } from "./intake.ts";
 export { writeTokenIds, type IdsBefore } from "./token-ids.ts";
 export type { WrittenOutput } from "./written-output.ts";
 export type { LogItem, LossReason, Source } from "./token-writer.ts";
+
+// for what has tenants told of events
+export { DeliveryLog } from "./webhooks/delivery-log.ts";
+export { jobsTarget, WebhookDesk, type Occurrence } from "./webhooks/desk.ts";
+export { EndpointRegistry } from "./webhooks/endpoint-registry.ts";
+
+// for what delivers webhooks
+export type {
+  ClaimedDelivery,
+  ReceiverHealth,
+  Report as DeliveryReport,
+  Settlement,
+} from "./webhooks/delivery-queue.ts";
+export {
+  WebhookBroker,
+  type Recipient,
+  type WebhookBrokerOptions,
+} from "./webhooks/webhook-broker.ts";

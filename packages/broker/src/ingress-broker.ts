@@ -39,6 +39,10 @@ import { readLog, type LogEntry } from "./token-log.ts";
 import { readUsage, UsageBook, type DayUsage } from "./usage-book.ts";
 import { UnwantedJobs } from "./unwanted-jobs.ts";
 import { readWorkers, type WorkerStatus } from "./worker-presence.ts";
+import { WebhookDesk } from "./webhooks/desk.ts";
+import { EndedJobs } from "./webhooks/ended-jobs.ts";
+import { EndpointRegistry } from "./webhooks/endpoint-registry.ts";
+import { IngressWebhooks } from "./webhooks/ingress-webhooks.ts";
 
 export interface IngressBrokerOptions {
   readonly redisUrl: string;
@@ -82,6 +86,8 @@ export class IngressBroker {
   readonly apiKeys: ApiKeyDesk;
   readonly tenants: TenantDesk;
   readonly audit: AuditLog;
+  /** Webhook endpoints and what became of their deliveries. */
+  readonly webhooks: IngressWebhooks;
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
   constructor(options: IngressBrokerOptions) {
@@ -113,7 +119,10 @@ export class IngressBroker {
     this.apiKeys = new ApiKeyDesk(this.#redis, this.audit);
     this.tenants = new TenantDesk(this.#redis, this.audit);
     this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
-    const takers = [new UsageBook(this.#redis, gpuHourPrice)];
+    const registry = new EndpointRegistry(this.#redis, Date.now);
+    this.webhooks = new IngressWebhooks(this.#redis, registry);
+    const endedJobs = new EndedJobs(new WebhookDesk(this.#redis, registry));
+    const takers = [new UsageBook(this.#redis, gpuHourPrice), endedJobs];
     const settling = { redis: this.#redis, models: this.#models, takers, report };
     this.#settler = new Settler(settling, this.#ingress);
   }

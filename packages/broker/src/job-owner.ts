@@ -22,13 +22,17 @@ export const jobOwnerSchema = z.object({
   response: z.literal(true).optional(),
   /** What it holds of its key's limits, where that has any. */
   hold: z.object({ kind: z.enum(HOLD_KINDS), tokens: z.int().min(0) }).optional(),
+  /** Where its submitter wants to be told of its end. */
+  webhook: z.string().optional(),
+  /** Whether its caller waits for the answer, and need not be told of it. */
+  attached: z.literal(true).optional(),
 });
 export type JobOwner = z.infer<typeof jobOwnerSchema>;
 
 /** Write what the ledger keeps of a job's owner. */
 export function toOwner(job: JobId, submission: Submission): JobOwner {
-  const { spec, limits } = submission;
-  const { tenant, key = ROOT_KEY, endpoint, request, response } = spec;
+  const { spec, limits, attachedTo } = submission;
+  const { tenant, key = ROOT_KEY, endpoint, request, response, webhook } = spec;
   const hold = limits === null ? null : toHold(job, submission);
   return {
     tenant,
@@ -36,6 +40,8 @@ export function toOwner(job: JobId, submission: Submission): JobOwner {
     model: request.model,
     prompt: estimateTokens(endpoint, request).promptTokens,
     ...(response === undefined ? {} : { response: true }),
+    ...(webhook === undefined ? {} : { webhook }),
+    ...(attachedTo === null ? {} : { attached: true }),
     ...(hold === null ? {} : { hold: { kind: hold.kind, tokens: hold.tokens } }),
   };
 }

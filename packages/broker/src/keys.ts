@@ -29,6 +29,8 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's, or as the version | sweep, stalled check |
  * | `hr:{t:<tenant>}:jobs` | tenant | zset | reserve | jobs not yet forgotten | for ever | sweep |
  * | `hr:{t:<tenant>}:reserved` | tenant | zset | reserve, submit | keyed submits under way | for ever | sweep |
+ * | `hr:{t:<tenant>}:webhooks` | tenant | hash | ingress, webhooks | 20 endpoints | for ever | - |
+ * | `hr:{t:<tenant>}:webhook-secrets` | tenant | hash | ingress | one field | for ever | - |
  * | `hr:{t:<tenant>}:once:<digest>` | tenant | string | reserve | one per Idempotency-Key | 24 h or more | its time to live |
  * | `hr:{t:<tenant>}:settled` | tenant | hash | settle | one field per model | for ever | next settle |
  * | `hr:{t:<tenant>}:usage:<day>` | tenant | hash | settle | five fields per key and model | 400 days | its time to live |
@@ -45,6 +47,15 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{t:<tenant>}:held:<key>:<kind>` | tenant | zset | reserve, settle | open jobs of a key with limits | for ever | settler, sweep |
  * | `hr:{t:<tenant>}:holders` | tenant | set | reserve | keys that had limits | for ever | next submit |
  * | `hr:{t:<tenant>}:owed` | tenant | hash | reserve, settle | one field per key that had limits | for ever | as the holds |
+ * | `hr:{webhooks}:tenants` | webhooks | zset | webhook-* | tenants that events wait for | for ever | next claim |
+ * | `hr:{webhooks}:leases` | webhooks | zset | claim, settle | deliveries under way | for ever | next claim |
+ * | `hr:{webhooks}:tenant:<tenant>` | webhooks | hash | webhook-* | 3 fields | 1 h from its last delivery on | - |
+ * | `hr:{webhooks}:lanes:<tenant>` | webhooks | zset | webhook-* | receivers that events wait for | for ever | next settle |
+ * | `hr:{webhooks}:lane:<lane>` | webhooks | hash | claim, settle | 5 fields | 26 h from its last delivery on | - |
+ * | `hr:{webhooks}:due:<lane>` | webhooks | zset | webhook-* | 10,000, of a tenant 50,000 | for ever | - |
+ * | `hr:{webhooks}:delivery:<id>` | webhooks | hash | webhook-* | event, URL, 20 tries | waiting: 4 days; ended: 7 days | - |
+ * | `hr:{webhooks}:log:<target>` | webhooks | zset | webhook-* | what waits, and 1,000 that ended | 7 days | - |
+ * | `hr:{webhooks}:ended:<target>` | webhooks | zset | settle | 1,000 | 7 days | - |
  */
 export const keys = {
   modelsByName: "hr:{models}:by-name",
@@ -100,6 +111,15 @@ export const keys = {
   owed: (tenant: string): string => `hr:{t:${tenant}}:owed`,
   /** @param day UTC, as `2026-11-25` */
   usage: (tenant: string, day: string): string => `hr:{t:${tenant}}:usage:${day}`,
+  /** Its scripts make the names of the lists in it from this. */
+  webhookSlot: "hr:{webhooks}",
+  webhookTenants: "hr:{webhooks}:tenants",
+  webhookDelivery: (delivery: string): string => `hr:{webhooks}:delivery:${delivery}`,
+  webhookDue: (lane: string): string => `hr:{webhooks}:due:${lane}`,
+  webhookLog: (target: string): string => `hr:{webhooks}:log:${target}`,
+  webhooks: (tenant: string): string => `hr:{t:${tenant}}:webhooks`,
+  webhookSecrets: (tenant: string): string => `hr:{t:${tenant}}:webhook-secrets`,
+
   jobs: (tenant: string): string => `hr:{t:${tenant}}:jobs`,
   reserved: (tenant: string): string => `hr:{t:${tenant}}:reserved`,
   /** The caller's key may hold anything: only its digest becomes part of a Redis key. */

@@ -7,6 +7,7 @@ import type { Environment } from "./environment.ts";
 import { CommandFailure } from "./failure.ts";
 import { quote } from "./shell.ts";
 import { findLocalUrl } from "./run-record.ts";
+import { isLoopback } from "./supervisor/address.ts";
 import { paint, type Terminal } from "./terminal.ts";
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
@@ -32,7 +33,7 @@ export function connect(
   const directory = new DataDirectory(options["data-dir"]);
   const url = options.url ?? environment.HEADRACE_URL ?? findLocalUrl(directory) ?? DEFAULT_URL;
   // The local key is for the local server: no other gets to see it.
-  const localKey = isLoopback(url) ? directory.findApiKey() : null;
+  const localKey = isLoopback(new URL(url).hostname) ? directory.findApiKey() : null;
   const apiKey = environment.HEADRACE_API_KEY ?? localKey;
   if (apiKey === null) {
     throw new CommandFailure(
@@ -59,9 +60,4 @@ export function flagsFor(options: ConnectionOptions): string {
     url === undefined ? "" : `--url ${url} `,
     dataDirectory === resolve(DEFAULT_DATA_DIRECTORY) ? "" : `--data-dir ${quote(dataDirectory)} `,
   ].join("");
-}
-
-function isLoopback(url: string): boolean {
-  const { hostname } = new URL(url);
-  return hostname === "localhost" || hostname === "[::1]" || hostname.startsWith("127.");
 }

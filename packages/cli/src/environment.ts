@@ -16,6 +16,8 @@ const environmentSchema = z.object({
   HEADRACE_DURABILITY: durabilitySchema.default("redis"),
   /** Path of the redis-server or valkey-server that `up` starts; the set-up names it. */
   HEADRACE_REDIS_SERVER: z.string().optional(),
+  /** Receivers in private networks that webhooks may go to: handed on to what delivers them. */
+  WEBHOOKS_ALLOW: z.string().optional(),
   /** Where `up` looks for one otherwise. */
   PATH: z.string().default(""),
 });

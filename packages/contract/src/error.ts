@@ -20,6 +20,14 @@ export const ERRORS = {
   job_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   response_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   model_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  /** The same for one that is another tenant's. */
+  webhook_endpoint_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  /** None was made for the webhooks of single jobs. */
+  webhook_secret_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  webhook_delivery_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  /** No secret was made that the webhook could be signed with. */
+  webhook_secret_missing: { status: 409, type: "invalid_request_error", retryable: false },
+  webhook_endpoint_limit: { status: 409, type: "invalid_request_error", retryable: false },
   route_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   method_not_allowed: { status: 405, type: "invalid_request_error", retryable: false },
   job_not_ended: { status: 409, type: "invalid_request_error", retryable: false },

@@ -20,3 +20,5 @@ export * from "./tenant.ts";
 export * from "./timeline.ts";
 export * from "./usage.ts";
 export * from "./usage-report.ts";
+export * from "./webhook.ts";
+export * from "./webhook-signature.ts";

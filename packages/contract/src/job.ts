@@ -3,6 +3,7 @@ import { z } from "zod";
 import { errorBodySchema } from "./event.ts";
 import { endpointSchema, engineRequestSchema } from "./request.ts";
 import { usageSchema } from "./usage.ts";
+import { webhookUrlSchema } from "./webhook.ts";
 
 export const JOB_STATUSES = [
   "queued",
@@ -57,6 +58,7 @@ export const submitSchema = z.strictObject({
   on_retry: onRetrySchema.optional(),
   retention_seconds: retentionSecondsSchema.optional(),
   metadata: metadataSchema.optional(),
+  webhook: webhookUrlSchema.optional(),
 });
 export type Submit = z.infer<typeof submitSchema>;
 
@@ -92,6 +94,8 @@ export const jobSchema = z.object({
   usage: usageSchema.nullable(),
   /** The ended job that this one runs again. */
   retry_of: z.string().nullable(),
+  /** Where its end is told. */
+  webhook: z.string().nullable(),
   status_url: z.string(),
   events_url: z.string(),
   cancel_url: z.string(),

@@ -18,6 +18,8 @@ export const jobSpecSchema = z.object({
   request: engineRequestSchema,
   /** The ended job that this one runs again. */
   retry_of: z.string().optional(),
+  /** Where its submitter wants to be told of its end. */
+  webhook: z.string().optional(),
   /** Present when the job was made by `POST /v1/responses`; its endpoint is that of chats. */
   response: responseSpecSchema.optional(),
 });

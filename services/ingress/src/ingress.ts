@@ -35,6 +35,7 @@ import type { Pricing, Services } from "./services.ts";
 import { tenantRoutes } from "./tenant-routes.ts";
 import { usageRoutes } from "./usage-routes.ts";
 import { responseRoutes } from "./responses/response-routes.ts";
+import { webhookRoutes } from "./webhook-routes.ts";
 
 /** How long a starting process gives Redis before it serves without, ms. */
 const START_MS = 2_000;
@@ -258,6 +259,7 @@ function allRoutes(services: Services, config: IngressConfig): Route[] {
     ...modelRoutes(services),
     ...usageRoutes(services),
     ...plainRoutes(services),
+    ...webhookRoutes(services),
     ...operationsRoutes(services, config.metricsPeers),
     ...keyRoutes(services),
     ...tenantRoutes(services),

@@ -87,6 +87,7 @@ function describe(
     on_retry: spec.on_retry,
     metadata: spec.metadata,
     retry_of: spec.retry_of ?? null,
+    webhook: spec.webhook ?? null,
     waiting_reason: standing?.reason ?? null,
     queue_position: standing?.ahead ?? null,
     eta_seconds: standing?.etaSeconds ?? null,

@@ -8,6 +8,7 @@ import {
   PlatformError,
   tenantNameSchema,
   USAGE_GROUPS,
+  webhookDeliveryStatusSchema,
 } from "@headrace/contract";
 import { z } from "zod";
 
@@ -37,6 +38,21 @@ export const listQuerySchema = z.strictObject({
   model: z.string().min(1).max(LONGEST_MODEL_NAME).optional(),
   limit,
   after: jobIdSchema.optional(),
+});
+
+const pageSize = wholeNumber.pipe(z.number().min(1).max(LARGEST_PAGE)).default(DEFAULT_PAGE);
+
+/** Query of `GET /v1/webhook_endpoints`. */
+export const endpointQuerySchema = z.strictObject({
+  limit: pageSize,
+  after: z.string().optional(),
+});
+
+/** Query of the lists of webhook deliveries. */
+export const deliveryQuerySchema = z.strictObject({
+  status: webhookDeliveryStatusSchema.optional(),
+  limit: pageSize,
+  after: z.string().optional(),
 });
 
 /** Query of `GET /v1/usage`. */

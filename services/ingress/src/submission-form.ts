@@ -76,6 +76,7 @@ export async function readJobForm(
       on_retry: submit.on_retry ?? "continue",
       metadata: submit.metadata ?? {},
       request: submit.request,
+      ...(submit.webhook === undefined ? {} : { webhook: submit.webhook }),
     },
     model: await findModel(broker, submit.request, `${REQUEST_FIELD}.model`),
     canRestart: submit.on_retry !== "fail",

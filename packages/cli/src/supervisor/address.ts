@@ -58,6 +58,12 @@ export function toUrl(host: string, port: number): string {
   return `http://${name}:${port}`;
 }
 
+/** Whether a host is this machine, to itself. */
+export function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[(.*)\]$/, "$1");
+  return name === "localhost" || name === "::1" || name.startsWith("127.");
+}
+
 function describeRefusal(host: string, port: number, code: string): string {
   switch (code) {
     case "EADDRINUSE":

@@ -2,10 +2,10 @@ import type { UpOptions } from "../command-line.ts";
 import type { DataDirectory } from "../data-directory.ts";
 import type { Environment } from "../environment.ts";
 import { CommandFailure } from "../failure.ts";
-import { assertAvailable, findFreePorts, LOCAL, toUrl } from "./address.ts";
+import { assertAvailable, findFreePorts, isLoopback, LOCAL, toUrl } from "./address.ts";
 import type { PartPlan } from "./part.ts";
 import { planRedis } from "./redis.ts";
-import { planEngine, planIngress, planWorker } from "./services.ts";
+import { planEngine, planIngress, planWebhooks, planWorker } from "./services.ts";
 
 /** A part, and where it is to be found. */
 export interface Placed {
@@ -13,7 +13,7 @@ export interface Placed {
   readonly where: string;
 }
 
-/** All parts by what they need: Redis and engine nothing, workers both, the ingress Redis. */
+/** All parts by what they need: Redis and engine nothing, workers both, ingress and webhooks Redis. */
 export interface Layout {
   /** Where the API serves. */
   readonly url: string;
@@ -22,10 +22,13 @@ export interface Layout {
   readonly engine: readonly Placed[];
   readonly workers: readonly Placed[];
   readonly ingress: readonly Placed[];
+  readonly webhooks: readonly Placed[];
 }
 
-/** Ports that are found whether they are needed or not: the API's, Redis', the engine's. */
-const FIXED_PORTS = 3;
+/** Ports that are found whether they are needed or not: the API's, Redis', the engine's, webhooks'. */
+const FIXED_PORTS = 4;
+/** Receivers on this machine, such as `headrace webhooks listen`. */
+const LOCAL_RECEIVERS = "127.0.0.1,::1,localhost";
 
 export interface LayoutOptions {
   readonly up: UpOptions;
@@ -41,9 +44,8 @@ export interface LayoutOptions {
  */
 export async function layOut(options: LayoutOptions): Promise<Layout> {
   const { up, environment, directory, apiKey } = options;
-  const [freePort = 0, redisPort = 0, enginePort = 0, ...workerPorts] = await findFreePorts(
-    FIXED_PORTS + up.workers,
-  );
+  const [freePort = 0, redisPort = 0, enginePort = 0, webhooksPort = 0, ...workerPorts] =
+    await findFreePorts(FIXED_PORTS + up.workers);
   const port = up.port === 0 ? freePort : up.port;
   await assertAvailable(up.host, port);
   const url = toUrl(up.host, port);
@@ -62,7 +64,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
   }));
   const metricsPeers = [
     ...(ownEngine === null ? [] : [`${engineUrl}/metrics`]),
-    ...workerPorts.map((peer) => `${toUrl(LOCAL, peer)}/metrics`),
+    ...[webhooksPort, ...workerPorts].map((peer) => `${toUrl(LOCAL, peer)}/metrics`),
   ];
   const durability = environment.HEADRACE_DURABILITY;
   const ingress = planIngress({ host: up.host, port, redisUrl, apiKey, durability, metricsPeers });
@@ -72,7 +74,22 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     engine: ownEngine === null ? [] : [{ plan: ownEngine, where: engineUrl }],
     workers,
     ingress: [{ plan: ingress, where: url }],
+    webhooks: [
+      {
+        plan: planWebhooks({ operationsPort: webhooksPort, redisUrl, allow: receiversOf(options) }),
+        where: "tells receivers what ended",
+      },
+    ],
   };
+}
+
+/**
+ * Whoever can reach an API that only serves this machine can reach all else on it, too. Of one that
+ * serves others, only its operator can say what its callers may have requests sent to.
+ */
+function receiversOf({ up, environment }: LayoutOptions): string | null {
+  const isOpen = environment.WEBHOOKS_ALLOW === undefined && isLoopback(up.host);
+  return isOpen ? LOCAL_RECEIVERS : null;
 }
 
 /** A Redis of our own is one process on one machine: there is no other to have what it loses. */

@@ -58,14 +58,15 @@ export class Platform {
     const engine = toParts(layout.engine);
     const workers = toParts(layout.workers);
     const ingress = toParts(layout.ingress);
-    this.#groups = [ingress, workers, engine, redis];
+    const webhooks = toParts(layout.webhooks);
+    this.#groups = [ingress, workers, [...engine, ...webhooks], redis];
 
     const startAll = async (parts: readonly Part[]): Promise<unknown> =>
       Promise.all(parts.map(async (part) => part.start(signal)));
     const redisStart = startAll(redis);
     const engineStart = startAll(engine);
     await Promise.all([
-      redisStart.then(async () => startAll(ingress)),
+      redisStart.then(async () => startAll([...ingress, ...webhooks])),
       Promise.all([redisStart, engineStart]).then(async () => startAll(workers)),
     ]);
     this.#options.run.setUrl(layout.url);

@@ -43,6 +43,30 @@ export function planWorker({ name, operationsPort, redisUrl, engineUrl }: Worker
   };
 }
 
+/** Where a webhooks process and what it works with are. */
+export interface WebhooksPlace {
+  readonly operationsPort: number;
+  readonly redisUrl: string;
+  /** Receivers that are sent to although they are not on the Internet; null = as the environment says. */
+  readonly allow: string | null;
+}
+
+/** Plan the process that delivers webhooks. It is ready once it can reach Redis. */
+export function planWebhooks({ operationsPort, redisUrl, allow }: WebhooksPlace): PartPlan {
+  return {
+    name: "webhooks",
+    program: nodeProgram(servicePath("webhooks"), [], {
+      REDIS_URL: redisUrl,
+      WEBHOOKS_OPERATIONS_HOST: LOCAL,
+      WEBHOOKS_OPERATIONS_PORT: String(operationsPort),
+      ...(allow === null ? {} : { WEBHOOKS_ALLOW: allow }),
+    }),
+    readiness: { url: `${toUrl(LOCAL, operationsPort)}/readyz` },
+    readyMs: READY_MS,
+    advice: `Does Redis answer at ${new URL(redisUrl).host}?`,
+  };
+}
+
 /** Where the ingress and what it works with are. */
 export interface IngressPlace {
   readonly host: string;

@@ -10,6 +10,7 @@ import { LOCAL_OPERATIONS, PROCESS_OPERATIONS } from "./process-operations.ts";
 import { RESPONSE_OPERATIONS } from "./response-operations.ts";
 import { componentSchemas } from "./schemas.ts";
 import { USAGE_OPERATIONS } from "./usage-operations.ts";
+import { WEBHOOK_OPERATIONS } from "./webhook-operations.ts";
 
 interface Content {
   readonly schema: JsonSchema;
@@ -58,6 +59,7 @@ export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }):
   return [
     ...JOB_OPERATIONS,
     ...ENGINE_OPERATIONS,
+    ...WEBHOOK_OPERATIONS,
     ...USAGE_OPERATIONS,
     ...ADMIN_OPERATIONS,
     ...PLAIN_OPERATIONS,
@@ -89,6 +91,7 @@ export function describeApi(
     tags: [
       { name: "Jobs", description: "Submit, follow, cancel, delete." },
       { name: "OpenAI", description: "OpenAI's calls, answered through the queue." },
+      { name: "Webhooks", description: "Be told of what ends, at your own address." },
       { name: "Usage", description: "What was used, and what it cost." },
       { name: "Keys", description: "For operators: keys, tenants, and who did what to them." },
       {

@@ -59,7 +59,15 @@ export const JOB_OPERATIONS: readonly Operation[] = [
       "From the 202 on the job is not lost. With `Prefer: wait=n` the answer is held back until the job has ended, for at most n seconds: 200 with the whole job, or 202 as it then stands.",
     parameters: submitHeaders,
     body: "Submit",
-    replies: { ...submitReplies, 404: REPLIES.modelUnknown },
+    replies: {
+      ...submitReplies,
+      404: REPLIES.modelUnknown,
+      409: {
+        description:
+          "There is no secret yet to sign its `webhook` with (`webhook_secret_missing`).",
+        schema: "Error",
+      },
+    },
   },
   {
     id: "listJobs",

@@ -15,6 +15,8 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
     retention_seconds:
       "How long the ended job is kept. Default 86400; 0 = deleted once its end was delivered, to a reader of its events or in answer to a GET.",
     metadata: "Yours: up to 16 pairs, shown with the job.",
+    webhook:
+      "An https URL that is told of the job's end, signed with the secret of `/v1/webhook_secret`. Your webhook endpoints are told besides.",
   },
   Job: {
     created_at: "Unix seconds, like all instants.",
@@ -66,6 +68,22 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
     incomplete_details: "Set when the status is `incomplete`.",
     output: "What the model said: items of type `message`, `reasoning` and `function_call`.",
     usage: "Null while it is open, and where the engine did not tell.",
+  },
+  WebhookEndpoint: {
+    status: "A disabled one is sent nothing; what waits for it fails.",
+    disabled_reason: "`gone`: the receiver answered 410. Set `status` to `enabled` to go on.",
+    signing_secret_hint: "The secret's last characters.",
+    old_secret_expires_at:
+      "Until when events are also signed with the secret before; null when they are not.",
+  },
+  WebhookDelivery: {
+    endpoint_id: "Null for the webhook of a single job.",
+    url: "Of a single job's webhook.",
+    failure:
+      "Why it is not tried any more: `exhausted`, `gone` (410), `endpoint_disabled`, `endpoint_deleted`, `backlog_full`.",
+    next_try_at:
+      "At the earliest: a receiver that keeps failing is left alone for up to 5 minutes.",
+    tries: "Oldest first; the last 20.",
   },
   Timeline: {
     error: "Why it failed or expired.",

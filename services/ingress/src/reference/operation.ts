@@ -29,7 +29,7 @@ export interface Operation {
   readonly id: string;
   readonly method: Method;
   readonly path: string;
-  readonly tag: "Jobs" | "OpenAI" | "Usage" | "Keys" | "Plain server" | "Operations";
+  readonly tag: "Jobs" | "OpenAI" | "Webhooks" | "Usage" | "Keys" | "Plain server" | "Operations";
   readonly summary: string;
   readonly description: string;
   readonly parameters?: readonly Parameter[];
@@ -58,6 +58,8 @@ export const REPLIES = {
   unauthorized: error("The API key is missing, wrong, expired or revoked."),
   forbidden: error("The API key lacks the scope for this."),
   jobUnknown: error("There is no such job (any more), or it is not yours."),
+  endpointUnknown: error("There is no such webhook endpoint, or it is not yours."),
+  deliveryUnknown: error("There is no such delivery (any more), or it is not yours."),
   modelUnknown: error("No worker ever served this model."),
   tooLarge: error("The body is over the limit."),
   mediaType: error("The body is not `application/json`, or is compressed."),

@@ -1,0 +1,209 @@
+import {
+  PlatformError,
+  secretRotationSchema,
+  webhookEndpointChangeSchema,
+  webhookEndpointFormSchema,
+  webhookReplayFormSchema,
+  type WebhookDeliveryList,
+  type WebhookEndpointDeleted,
+  type WebhookEndpointList,
+  type WebhookReplay,
+} from "@headrace/contract";
+import type { z } from "zod";
+
+import { sendJson } from "./answer.ts";
+import type { Caller } from "./caller.ts";
+import { pathParameter, type Exchange, type Handler, type Route } from "./exchange.ts";
+import { deliveryQuerySchema, endpointQuerySchema } from "./query.ts";
+import { readEmptyBody, readOptionalBody } from "./request-body.ts";
+import type { Services } from "./services.ts";
+import { validate } from "./validation.ts";
+import { toDelivery, toEndpoint, toNewEndpoint, toNewSecret, toSecret } from "./webhook-view.ts";
+
+type Answer = (services: Services, exchange: Exchange, caller: Caller) => Promise<void>;
+
+/** Webhook endpoints, secrets and deliveries. The endpoints' routes are OpenAI's. */
+export function webhookRoutes(services: Services): Route[] {
+  const handle =
+    (answer: Answer): Handler =>
+    (exchange, caller) =>
+      answer(services, exchange, caller);
+  const endpoints = "/v1/webhook_endpoints";
+  const deliveries = "/v1/webhook_deliveries";
+  return [
+    { path: endpoints, methods: { POST: handle(createEndpoint), GET: handle(listEndpoints) } },
+    {
+      path: `${endpoints}/{id}`,
+      methods: {
+        GET: handle(readEndpoint),
+        POST: handle(updateEndpoint),
+        DELETE: handle(deleteEndpoint),
+      },
+    },
+    { path: `${endpoints}/{id}/rotate_secret`, methods: { POST: handle(rotateSecret) } },
+    { path: `${endpoints}/{id}/deliveries`, methods: { GET: handle(listEndpointDeliveries) } },
+    { path: `${endpoints}/{id}/replay`, methods: { POST: handle(replayFailed) } },
+    {
+      path: "/v1/webhook_secret",
+      methods: { GET: handle(readDefaultSecret), POST: handle(renewDefaultSecret) },
+    },
+    { path: deliveries, methods: { GET: handle(listJobDeliveries) } },
+    { path: `${deliveries}/{id}`, methods: { GET: handle(readDelivery) } },
+    { path: `${deliveries}/{id}/replay`, methods: { POST: handle(replayDelivery) } },
+  ];
+}
+
+/** @throws PlatformError `webhook_secret_missing` when there is nothing to sign a job's webhook with */
+export async function assertSignable(
+  { broker }: Services,
+  { tenant }: Caller,
+  webhook: string | undefined,
+): Promise<void> {
+  if (webhook === undefined || (await broker.webhooks.findDefaultSecret(tenant)) !== null) return;
+  throw new PlatformError(
+    "webhook_secret_missing",
+    "there is no secret to sign webhooks with; make one with POST /v1/webhook_secret, or `headrace webhooks secret`",
+    { param: "webhook" },
+  );
+}
+
+const createEndpoint: Answer = async (services, exchange, { tenant }) => {
+  const form = await readForm(services, exchange, webhookEndpointFormSchema);
+  const record = await services.broker.webhooks.createEndpoint(tenant, form);
+  sendJson(exchange, 200, { body: toNewEndpoint(record) });
+};
+
+const listEndpoints: Answer = async ({ broker }, exchange, { tenant }) => {
+  const { limit, after } = validate(endpointQuerySchema, { ...exchange.request.query });
+  const all = await broker.webhooks.listEndpoints(tenant);
+  const from = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+  if (after !== undefined && from === 0) {
+    const message = `there is no webhook endpoint ${after}`;
+    throw new PlatformError("webhook_endpoint_not_found", message, { param: "after" });
+  }
+  const page = all.slice(from, from + limit);
+  const hasMore = all.length > from + limit;
+  const body: WebhookEndpointList = toList(page.map(toEndpoint), hasMore);
+  sendJson(exchange, 200, { body });
+};
+
+const readEndpoint: Answer = async ({ broker }, exchange, { tenant }) => {
+  const record = await broker.webhooks.getEndpoint(tenant, idOf(exchange));
+  sendJson(exchange, 200, { body: toEndpoint(record) });
+};
+
+const updateEndpoint: Answer = async (services, exchange, { tenant }) => {
+  const change = await readForm(services, exchange, webhookEndpointChangeSchema);
+  const { webhooks } = services.broker;
+  const record = await webhooks.updateEndpoint(tenant, idOf(exchange), change);
+  sendJson(exchange, 200, { body: toEndpoint(record) });
+};
+
+const deleteEndpoint: Answer = async ({ broker }, exchange, { tenant }) => {
+  const id = idOf(exchange);
+  await broker.webhooks.deleteEndpoint(tenant, id);
+  const body: WebhookEndpointDeleted = { id, object: "webhook_endpoint.deleted", deleted: true };
+  sendJson(exchange, 200, { body });
+};
+
+const rotateSecret: Answer = async (services, exchange, { tenant }) => {
+  const { webhooks } = services.broker;
+  const keepOld = await readKeepOld(services, exchange);
+  const record = await webhooks.rotateSecret(tenant, idOf(exchange), keepOld);
+  sendJson(exchange, 200, { body: toNewEndpoint(record) });
+};
+
+const readDefaultSecret: Answer = async ({ broker }, exchange, { tenant }) => {
+  const record = await broker.webhooks.findDefaultSecret(tenant);
+  if (record === null) {
+    throw new PlatformError(
+      "webhook_secret_not_found",
+      "there is no secret for the webhooks of single jobs yet; POST makes one",
+    );
+  }
+  sendJson(exchange, 200, { body: toSecret(record) });
+};
+
+const renewDefaultSecret: Answer = async (services, exchange, { tenant }) => {
+  const keepOld = await readKeepOld(services, exchange);
+  const record = await services.broker.webhooks.renewDefaultSecret(tenant, keepOld);
+  sendJson(exchange, 200, { body: toNewSecret(record) });
+};
+
+const listEndpointDeliveries: Answer = async (services, exchange, caller) =>
+  listDeliveries(services, exchange, { caller, endpoint: idOf(exchange) });
+
+const listJobDeliveries: Answer = async (services, exchange, caller) =>
+  listDeliveries(services, exchange, { caller, endpoint: null });
+
+const readDelivery: Answer = async ({ broker }, exchange, { tenant }) => {
+  const found = await broker.webhooks.getDelivery(tenant, idOf(exchange));
+  sendJson(exchange, 200, { body: toDelivery(found) });
+};
+
+const replayDelivery: Answer = async (services, exchange, { tenant }) => {
+  await readEmptyBody(exchange.request, services.bodyLimitBytes);
+  const found = await services.broker.webhooks.replayDelivery(tenant, idOf(exchange));
+  sendJson(exchange, 200, { body: toDelivery(found) });
+};
+
+const replayFailed: Answer = async (services, exchange, { tenant }) => {
+  const { since = 0 } = await readForm(services, exchange, webhookReplayFormSchema);
+  const { webhooks } = services.broker;
+  const replayed = await webhooks.replayFailed(tenant, idOf(exchange), since * 1_000);
+  const body: WebhookReplay = { object: "webhook_replay", replayed };
+  sendJson(exchange, 200, { body });
+};
+
+async function listDeliveries(
+  { broker }: Services,
+  exchange: Exchange,
+  { caller, endpoint }: { readonly caller: Caller; readonly endpoint: string | null },
+): Promise<void> {
+  const query = validate(deliveryQuerySchema, { ...exchange.request.query });
+  const { deliveries, hasMore } = await broker.webhooks.listDeliveries(caller.tenant, {
+    endpoint,
+    status: query.status ?? null,
+    limit: query.limit,
+    after: query.after ?? null,
+  });
+  const body: WebhookDeliveryList = toList(deliveries.map(toDelivery), hasMore);
+  sendJson(exchange, 200, { body });
+}
+
+async function readForm<Form>(
+  { bodyLimitBytes }: Services,
+  { request }: Exchange,
+  schema: z.ZodType<Form>,
+): Promise<Form> {
+  return validate(schema, await readOptionalBody(request, bodyLimitBytes));
+}
+
+async function readKeepOld(services: Services, exchange: Exchange): Promise<boolean> {
+  const form = await readForm(services, exchange, secretRotationSchema);
+  return form.keep_old_secret_active_for_24_hours ?? false;
+}
+
+function toList<Item extends { readonly id: string }>(
+  data: Item[],
+  hasMore: boolean,
+): {
+  object: "list";
+  data: Item[];
+  first_id: string | null;
+  last_id: string | null;
+  has_more: boolean;
+} {
+  const [first] = data;
+  return {
+    object: "list",
+    data,
+    first_id: first?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: hasMore,
+  };
+}
+
+function idOf(exchange: Exchange): string {
+  return pathParameter(exchange, "id");
+}
