@@ -120,6 +120,7 @@ export function jobBody(status: string, id = "job_abcd_1"): object {
     events_url: `/v1/jobs/${id}/events`,
     cancel_url: `/v1/jobs/${id}/cancel`,
     retry_of: null,
+    webhook: null,
   };
 }
 

@@ -86,7 +86,7 @@ async function refresh(
   drawn: DrawnIds,
   { caller, other }: { readonly caller: Side; readonly other: Side },
 ): Promise<DrawnIds> {
-  if (ids === "key" || ids === "tenant") return drawn;
+  if (ids === "key" || ids === "tenant" || ids === "delivery") return drawn;
   if (usesUp === "own") return { ...drawn, own: await caller.makeAnew(ids) };
   return usesUp === "foreign" ? { ...drawn, foreign: await other.makeAnew(ids) } : drawn;
 }

@@ -2,6 +2,7 @@ import { vi } from "vitest";
 
 import { MODEL } from "./simulated-worker.ts";
 import type { Call, IdKind, Side } from "./tenancy.ts";
+import { WEBHOOK_TENANCY_CASES } from "./webhook-tenancy-cases.ts";
 
 /** Longest that counting an ended job may take. */
 const COUNTED_MS = 4_000;
@@ -50,6 +51,7 @@ const responsePath = (id: string): string => `/v1/responses/${encodeURIComponent
  * here fails a test: add one, and to `Side.make` what the route makes a tenant own.
  */
 export const TENANCY_CASES: Readonly<Record<string, TenancyCase>> = {
+  ...WEBHOOK_TENANCY_CASES,
   "POST /v1/jobs": {
     ids: "idempotencyKey",
     calls: [(id, other) => ({ path: "/v1/jobs", body: submitOf(other), headers: repeat(id) })],

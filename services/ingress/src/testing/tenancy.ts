@@ -1,7 +1,15 @@
 import { randomUUID } from "node:crypto";
 
-import { findJobId, findResponseJob, responseIdOf, type JobId } from "@headrace/contract";
+import {
+  findJobId,
+  findResponseJob,
+  responseIdOf,
+  webhookDeliveryListSchema,
+  webhookEndpointWithSecretSchema,
+  type JobId,
+} from "@headrace/contract";
 import * as fc from "fast-check";
+import { vi } from "vitest";
 
 import type { TestClient } from "./client.ts";
 import { MODEL, type SimulatedWorker } from "./simulated-worker.ts";
@@ -11,11 +19,20 @@ import { makeKey } from "./tenants.ts";
 const ANSWER_MS = 4_000;
 /** The same where none may come: streams do not end, and a synchronous call waits for a worker. */
 const HELD_MS = 120;
+/** Longest that an ended job may take to be on its way to an endpoint. */
+const TOLD_MS = 4_000;
 
 /** A kind of id, or of name, that a call can carry. */
-export type IdKind = "job" | "response" | "key" | "tenant" | "idempotencyKey";
+export type IdKind =
+  | "job"
+  | "response"
+  | "key"
+  | "tenant"
+  | "idempotencyKey"
+  | "endpoint"
+  | "delivery";
 /** Those that calls may use up. */
-export type SpendableKind = "job" | "response" | "idempotencyKey";
+export type SpendableKind = "job" | "response" | "idempotencyKey" | "endpoint";
 
 /** A tenant, and all that is its own and nobody else's to see. */
 export class Side {
@@ -31,6 +48,8 @@ export class Side {
     key: [],
     tenant: [],
     idempotencyKey: [],
+    endpoint: [],
+    delivery: [],
   };
 
   /** The jobs it was made with. */
@@ -65,6 +84,7 @@ export class Side {
 
   async #fillWithWork(worker: SimulatedWorker): Promise<void> {
     const { tenant } = this;
+    await this.makeAnew("endpoint");
     await this.submit();
     const completed = await worker.next();
     completed.say(`${tenant}-output`);
@@ -92,6 +112,20 @@ export class Side {
     this.ids.idempotencyKey.push(key);
     await this.respond();
     this.firstJobs = [...this.ids.job];
+    await this.#awaitDeliveries();
+  }
+
+  /** Its jobs that have ended are being told of to its endpoint. */
+  async #awaitDeliveries(): Promise<void> {
+    const [endpoint = ""] = this.ids.endpoint;
+    const path = `/v1/webhook_endpoints/${endpoint}/deliveries`;
+    const { data } = await vi.waitFor(async () => {
+      const list = webhookDeliveryListSchema.parse((await this.client.call("GET", path)).body);
+      if (list.data.length === 0) throw new Error("nothing is delivered yet");
+      return list;
+    }, TOLD_MS);
+    this.ids.delivery.push(...data.map(({ id }) => id));
+    this.canaries.push(...this.ids.delivery, ...data.map(({ event }) => event.id));
   }
 
   /** Have one more of a kind that calls use up. @returns its id */
@@ -101,6 +135,8 @@ export class Side {
         return this.submit();
       case "response":
         return this.respond();
+      case "endpoint":
+        return this.#makeEndpoint();
       case "idempotencyKey": {
         const key = randomUUID();
         await this.submit({ "idempotency-key": key });
@@ -123,6 +159,16 @@ export class Side {
     const id = responseIdOf(job);
     this.ids.response.push(id);
     this.canaries.push(id, job, `${this.tenant}-instructions`);
+    return id;
+  }
+
+  async #makeEndpoint(): Promise<string> {
+    const url = `https://${this.tenant}-receiver.example/`;
+    const body = { url, event_types: ["job.*"] };
+    const answer = await this.client.call("POST", "/v1/webhook_endpoints", { body });
+    const { id, signing_secret: secret } = webhookEndpointWithSecretSchema.parse(answer.body);
+    this.ids.endpoint.push(id);
+    this.canaries.push(id, secret, url);
     return id;
   }
 
@@ -198,9 +244,10 @@ export function leaksIn({ headers, text }: Outcome, other: Side, call: Call): st
   );
 }
 
+const HEX = "0123456789abcdef".split("");
 const CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz".split("");
-const characters = (count: number): fc.Arbitrary<string> =>
-  fc.string({ unit: fc.constantFrom(...CROCKFORD), minLength: count, maxLength: count });
+const characters = (count: number, alphabet = CROCKFORD): fc.Arbitrary<string> =>
+  fc.string({ unit: fc.constantFrom(...alphabet), minLength: count, maxLength: count });
 
 /** Ids of a kind that nobody has. `like` is one that somebody has. */
 export const UNKNOWN: Readonly<Record<IdKind, (like: string) => fc.Arbitrary<string>>> = {
@@ -211,6 +258,8 @@ export const UNKNOWN: Readonly<Record<IdKind, (like: string) => fc.Arbitrary<str
   response: (like) => UNKNOWN.job(like).map((job) => job.replace("job_", "resp_")),
   key: () => characters(8),
   tenant: () => characters(12),
+  endpoint: () => characters(32, HEX).map((random) => `whe_${random}`),
+  delivery: () => characters(32, HEX).map((random) => `whd_${random}`),
   // Never one twice: whoever has used it owns it.
   idempotencyKey: () => fc.constant(null).map(() => randomUUID()),
 };
