@@ -1,4 +1,4 @@
--- Make a job exist, once. From the reply on it is not lost.
+-- Make a job exist, once, unless it could not start by its deadline. From the reply on it is not lost.
 --
 -- KEYS[1]  entry        hash
 -- KEYS[2]  open         zset  job id -> accepted at, ms
@@ -26,18 +26,46 @@
 -- ARGV[12] cost       tokens that it will probably take of an engine
 -- ARGV[13] weight     of its tenant's share
 -- ARGV[14] tenant
+-- ARGV[15] evidence   starts lately from which on the rate of starts is believed
 --
 -- Returns {state, score, accepted at, deadline, ahead, peers, starts, sooner, span, workers, idle}: of
 -- the job as it now stands, with its place in BullMQ's set and its instants as text, ms; jobs that go
 -- first, and how many of them are of its class; jobs started lately, how many of them of classes
 -- before its own, and within how many ms; live workers, 1 when one with room waits for jobs.
--- Accepting twice changes nothing and says the same.
+-- Accepting twice changes nothing and says the same. A job that could not start in time at the rate
+-- of late is not made, and leaves nothing behind: its state is 'refused', and the rest what it would
+-- have been. Without a live worker, or while one waits for jobs, nothing is refused.
 -- @include clock
 -- @include flow
 -- @include turn
 local entry, id = KEYS[1], ARGV[1]
 local known = redis.call('HMGET', entry, 'state', 'turn', 'accepted_at', 'deadline_at')
 local now = now_ms()
+local workers = redis.call('ZCOUNT', KEYS[6], now, '+inf')
+local idle = redis.call('EXISTS', KEYS[9])
+
+-- Where a job of this turn stands, with the counts in the order of the reply.
+local function stand(turn)
+  local score = score_of(turn.class, turn.start)
+  local ahead, peers = count_ahead(KEYS[7], KEYS[11], turn.class, score)
+  local starts, sooner, span = recent_starts(KEYS[5], tonumber(now), turn.class)
+  return {score = score, ahead = ahead, peers = peers, starts = starts, sooner = sooner, span = span}
+end
+
+local function reply(state, standing, accepted_at, deadline_at)
+  return {state, standing.score, accepted_at, deadline_at, standing.ahead, standing.peers,
+    standing.starts, standing.sooner, standing.span, workers, idle}
+end
+
+-- Whether even the faster of two ways is too slow: behind all that goes first, of what is left beside
+-- the classes before it; or behind its own class, at the least share that this is granted.
+local function is_late(standing, class)
+  if idle == 1 or workers == 0 or standing.starts < tonumber(ARGV[15]) then return false end
+  local starts_in_time = standing.starts * ARGV[3] / standing.span
+  local behind_others = starts_in_time * (1 - standing.sooner / standing.starts)
+  local by_its_share = starts_in_time * (SHARE[class] or 1)
+  return standing.ahead + 1 > behind_others and standing.peers + 1 > by_its_share
+end
 
 if not known[1] then
   local deadline_at = string.format('%.0f', now + ARGV[3])
@@ -45,6 +73,12 @@ if not known[1] then
     class = tonumber(ARGV[5]), tenant = ARGV[14], cost = tonumber(ARGV[12]), weight = tonumber(ARGV[13]),
     now = now,
   })
+  local given = read_turn(turn)
+  local standing = stand(given)
+  if is_late(standing, given.class) then
+    return_turn(KEYS[10], given, now)
+    return reply('refused', standing, now, deadline_at)
+  end
   redis.call('HSET', entry, 'state', 'queued', 'accepted_at', now, 'turn', turn,
     'retention_ms', ARGV[4], 'deadline_at', deadline_at,
     'version', ARGV[6], 'spec', ARGV[2], 'run', ARGV[10], 'owner', ARGV[11])
@@ -60,10 +94,4 @@ if not known[1] then
   known = {'queued', turn, now, deadline_at}
 end
 
-local turn = read_turn(known[2])
-local score = score_of(turn.class, turn.start)
-local ahead, peers = count_ahead(KEYS[7], KEYS[11], turn.class, score)
-local workers = redis.call('ZCOUNT', KEYS[6], now, '+inf')
-local starts, sooner, span = recent_starts(KEYS[5], tonumber(now), turn.class)
-local idle = redis.call('EXISTS', KEYS[9])
-return {known[1], score, known[3], known[4], ahead, peers, starts, sooner, span, workers, idle}
+return reply(known[1], stand(read_turn(known[2])), known[3], known[4])

@@ -25,6 +25,8 @@ export const REFUSALS = [
   "month_cost",
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
+/** The same for metrics, with what no limit of the key's is to blame for. */
+export const REFUSAL_REASONS = [...REFUSALS, "deadline"] as const;
 
 /** What a refused job had asked for. */
 export interface Asked {
@@ -83,6 +85,17 @@ export function toRefusal(reason: Refusal, waitMs: number, asked: Asked): Platfo
       return new PlatformError("insufficient_quota", message, { waitMs: null, reason });
     }
   }
+}
+
+/**
+ * Say that a job could not start in time, and from when on it could: as the queue drains, the same
+ * job would come to stand so that it starts at its deadline.
+ */
+export function toDeadlineRefusal(deadlineMs: number, etaSeconds: number): PlatformError {
+  const waitMs = Math.max(Math.ceil(etaSeconds * MS_PER_SECOND - deadlineMs), MS_PER_SECOND);
+  const [eta, deadline, wait] = [etaSeconds, deadlineMs / MS_PER_SECOND, waitMs / MS_PER_SECOND];
+  const message = `the queue is long: at its present pace the job would start in about ${eta.toFixed(0)} s, and its deadline to start is ${deadline} s; it is not accepted, try again in ${wait.toFixed(0)} s or allow it more time`;
+  return new PlatformError("deadline_unreachable", message, { waitMs, reason: "deadline" });
 }
 
 function limitReached(

@@ -5,13 +5,14 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { REFUSALS, toRefusal, type Asked, type Quota } from "./allowance.ts";
-import type { Hold } from "./hold.ts";
+import { giveBack, type Hold } from "./hold.ts";
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
 import type { Submission } from "./submission.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
+const unbook = script("unbook", z.int());
 const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
 /** Limit, what is left, and ms until it is full. */
 const BUCKET_REPLY = [z.int(), z.int(), z.int()] as const;
@@ -96,6 +97,25 @@ export class BookingDesk {
       await this.#redis.zrem(keys.reserved(tenant), booking);
     } catch (error) {
       this.#report(new Error("a settled booking is left to the sweep", { cause: error }));
+    }
+  }
+
+  /** The job was refused after all: leave nothing of it. What cannot be undone now, the sweep undoes. */
+  async undo(id: JobId, submission: Submission): Promise<void> {
+    const { spec, idempotencyKey, limits } = submission;
+    const { tenant } = spec;
+    const record = idempotencyKey === null ? [] : [keys.once(tenant, idempotencyKey)];
+    try {
+      await Promise.all([
+        unbook(
+          this.#redis,
+          [keys.jobs(tenant), keys.reserved(tenant), ...record],
+          [id, `${id} ${record.join("")}`],
+        ),
+        limits === null ? null : giveBack(this.#redis, toHold(id, submission), 0),
+      ]);
+    } catch (error) {
+      this.#report(new Error("undoing a refused job is left to the sweep", { cause: error }));
     }
   }
 

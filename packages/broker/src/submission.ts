@@ -6,12 +6,13 @@ import {
   type JobId,
   type JobSpec,
   type KeyLimits,
+  type Priority,
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { costOf } from "./cost.ts";
-import type { Allowance } from "./allowance.ts";
+import { toDeadlineRefusal, type Allowance } from "./allowance.ts";
 import type { Booking, BookingDesk } from "./booking-desk.ts";
 import { toOwner } from "./job-owner.ts";
 import { QUEUE_CLASSES, type JobQueues, type Place } from "./job-queue.ts";
@@ -39,6 +40,11 @@ const acceptance = z.tuple([
 ]);
 const accept = script("accept", acceptance);
 type Acceptance = z.infer<typeof acceptance>;
+
+/** Fewer starts than this in a minute say little of when the next will be. */
+const RATE_EVIDENCE = 10;
+/** The script's word for a job that it did not make. */
+const REFUSED = "refused";
 
 /** A job on its way in. */
 export interface Submission {
@@ -125,6 +131,7 @@ export class SubmissionDesk {
    * @throws PlatformError `queue_full` while Redis is at 70 % of its memory
    * @throws PlatformError `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota` where a
    *   limit forbids it
+   * @throws PlatformError `deadline_unreachable` when it could not start in time
    * @throws PlatformError `idempotency_key_reused` when the key was used for another request
    * @throws PlatformError `job_not_found` when the key's job has ended and is forgotten
    */
@@ -169,6 +176,8 @@ export class SubmissionDesk {
       const [booking, accepted] = await Promise.all([booked, this.#accept(id, submission, spec)]);
       return await this.#enqueue(booking, submission, accepted);
     } catch (error) {
+      // It was never made.
+      if (error instanceof PlatformError && error.code === "deadline_unreachable") throw error;
       // With a key the caller may ask again and wants the job; without one it would be a ghost.
       this.#unwanted.remember(id, submission.model.version);
       throw error;
@@ -191,11 +200,12 @@ export class SubmissionDesk {
     );
   }
 
-  #accept(id: JobId, submission: Submission, specText: string): Promise<Acceptance> {
+  /** @throws PlatformError `deadline_unreachable`, with nothing left of the job */
+  async #accept(id: JobId, submission: Submission, specText: string): Promise<Acceptance> {
     const { spec, model, deadlineMs, retentionMs, attachedTo } = submission;
     const code = modelCodeOf(id);
     const [entry, , open, deadline, attached] = endingKeys(id);
-    return accept(
+    const accepted = await accept(
       this.#redis,
       [
         ...[entry, open, deadline, attached].filter((key) => key !== undefined),
@@ -222,17 +232,22 @@ export class SubmissionDesk {
         costOf(spec),
         submission.weight,
         spec.tenant,
+        RATE_EVIDENCE,
       ],
     );
+    if (accepted[0] !== REFUSED) return accepted;
+    await this.#bookings.undo(id, submission);
+    throw toDeadlineRefusal(deadlineMs, judge(accepted, spec.priority).etaSeconds ?? 0);
   }
 
   /** The job is accepted: whatever happens to this add, the sweep sees that it is queued. */
   async #enqueue(
     { id, isNew }: Booking,
     submission: Submission,
-    [state, score, acceptedAt, deadlineAt, ...counts]: Acceptance,
+    accepted: Acceptance,
   ): Promise<Submitted> {
     const { idempotencyKey, model, spec } = submission;
+    const [state, score, acceptedAt, deadlineAt] = accepted;
     const isQueued = state === "queued";
     await Promise.all([
       isQueued
@@ -241,13 +256,7 @@ export class SubmissionDesk {
       this.#bookings.settle(id, spec.tenant, idempotencyKey),
       this.#confirm(id, submission),
     ]);
-    const [ahead, peers, starts, sooner, spanMs, workers, idle] = counts;
-    const standing = isQueued
-      ? toStanding(
-          { ahead, peers, starts, sooner, spanMs, workers, isIdle: idle === 1 },
-          spec.priority,
-        )
-      : null;
+    const standing = isQueued ? judge(accepted, spec.priority) : null;
     return { id, isNew, ...toInstants(acceptedAt, deadlineAt), standing };
   }
 
@@ -263,6 +272,14 @@ export class SubmissionDesk {
   async #confirm(id: JobId, { attachedTo }: Submission): Promise<void> {
     if (attachedTo === null) await this.#confirmation?.confirm(id);
   }
+}
+
+function judge(accepted: Acceptance, priority: Priority): Standing {
+  const [, , , , ahead, peers, starts, sooner, spanMs, workers, idle] = accepted;
+  return toStanding(
+    { ahead, peers, starts, sooner, spanMs, workers, isIdle: idle === 1 },
+    priority,
+  );
 }
 
 function toInstants(

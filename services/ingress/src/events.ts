@@ -1,5 +1,10 @@
 import { ERRORS, type ErrorCode, type PlatformError } from "@headrace/contract";
-import { REFUSALS, type AuditNote, type AuditRecord, type SweepCounts } from "@headrace/broker";
+import {
+  REFUSAL_REASONS,
+  type AuditNote,
+  type AuditRecord,
+  type SweepCounts,
+} from "@headrace/broker";
 import { createReport, type Log, type Metrics } from "@headrace/runtime";
 
 import type { Exchange } from "./exchange.ts";
@@ -61,13 +66,13 @@ export class Events {
     });
     this.#refusals = metrics.counter(
       "headrace_refusals_total",
-      "Jobs that a limit did not let in, by which",
+      "Jobs not let in for a limit of their key's, or a deadline out of reach, by which",
       ["reason"],
     );
     metrics.gauge("llm_active_requests", "Requests being answered", () => this.#activeCount);
     for (const code of Object.keys(ERRORS)) this.#errors.inc({ code }, 0);
     for (const repair of REPAIRS) this.#repairs.inc({ repair }, 0);
-    for (const reason of REFUSALS) this.#refusals.inc({ reason }, 0);
+    for (const reason of REFUSAL_REASONS) this.#refusals.inc({ reason }, 0);
   }
 
   /** Have a series before its first request: a rate needs the 0 it rose from. */
