@@ -181,6 +181,24 @@ describe("the official openai package", () => {
     expect(await job.json()).toMatchObject({ attempts: 2, status: "completed" });
   });
 
+  test("is told an answer whole that broke off behind its reasoning", async ({ platform }) => {
+    await cutEngine(platform, CHAT, 40);
+    const stream = await openStream(platform, "Hm", {
+      reasoning: { effort: "low" },
+      ...VLLM_ENDLESS,
+    });
+    const events = await Array.fromAsync(stream);
+    const last = events.at(-1);
+    if (last?.type !== "response.incomplete") throw new Error("it did not end at its limit");
+
+    expect(last.sequence_number).toBeGreaterThan(2 ** 24);
+    expect(last.response.output).toMatchObject([
+      { type: "reasoning", status: "completed" },
+      { type: "message", status: "incomplete", content: [{ text: textOf(events) }] },
+    ]);
+    expect(last.response.usage?.output_tokens).toBe(60);
+  });
+
   test("resumes with its own helper, from a response's id", async ({ platform }) => {
     const client = clientOf(platform);
     const { id } = await client.responses.create({

@@ -1,6 +1,9 @@
+import { randomUUID } from "node:crypto";
+
 import type { GenerationRequest } from "./generation-request.ts";
 import { makeLogprob, type TokenLogprob } from "./logprobs.ts";
-import { OutputText } from "./output-text.ts";
+import { OutputText, StreamDecoder, type TextStep } from "./output-text.ts";
+import type { Script, ScriptPlace } from "./script.ts";
 import type { FinishReason, Sequence, SequenceSink } from "./sequence.ts";
 
 /** Who passes a choice's news on to the client. */
@@ -11,9 +14,19 @@ export interface ChoiceListener {
   ended(choice: Choice): void;
 }
 
+/** What is new of a call: its name once, its arguments as they come. */
+export interface CallNews {
+  readonly index: number;
+  /** Present where the call begins. */
+  readonly begin?: { readonly id: string; readonly name: string };
+  arguments: string;
+}
+
 /** What a choice has that was not handed out yet. */
 export interface ChoiceNews {
   readonly text: string;
+  readonly reasoning: string;
+  readonly calls: readonly CallNews[];
   readonly ids: readonly number[];
   readonly logprobs: readonly TokenLogprob[];
   /** Characters handed out before. */
@@ -22,7 +35,7 @@ export interface ChoiceNews {
 
 /** How a choice ended. */
 export interface ChoiceEnd {
-  readonly finishReason: FinishReason;
+  readonly finishReason: FinishReason | "tool_calls";
   readonly stopReason: string | number | null;
 }
 
@@ -33,10 +46,17 @@ export class Choice implements SequenceSink {
   end: ChoiceEnd | null = null;
   tokens = 0;
   sequence: Sequence | null = null;
+  /** What it says before its prose, or in its place. */
+  readonly script: Script | null;
   readonly #request: GenerationRequest;
   readonly #listener: ChoiceListener;
   readonly #output: OutputText;
+  /** Of the script: what may be a stop string is no matter there. */
+  readonly #scripted: StreamDecoder;
   #text = "";
+  #reasoning = "";
+  #calls: CallNews[] = [];
+  #hasCalled = false;
   #ids: number[] = [];
   #logprobs: TokenLogprob[] = [];
   #offset = 0;
@@ -51,7 +71,11 @@ export class Choice implements SequenceSink {
     this.promptIds = place.promptIds;
     this.#request = request;
     this.#listener = listener;
-    this.#output = new OutputText(place.promptIds, request.stopRules);
+    const seed = request.seed + (place.index % request.n);
+    this.script = request.plan?.script(place.promptIds, seed) ?? null;
+    this.#scripted = new StreamDecoder(place.promptIds);
+    const before = [...place.promptIds, ...(this.script?.ids ?? [])];
+    this.#output = new OutputText(before, request.stopRules);
   }
 
   /** Whether anything waits to be handed out. */
@@ -61,7 +85,11 @@ export class Choice implements SequenceSink {
 
   token(sequence: Sequence, id: number, finish: FinishReason | null): boolean {
     const { topLogprobs, stopTokenIds } = this.#request;
-    const step = this.#output.take(id, finish !== null);
+    const place = this.script?.placeOf(this.tokens) ?? null;
+    const step =
+      place === null
+        ? this.#output.take(id, finish !== null)
+        : this.#recite(place, this.#scripted.take(id));
     const stopped = step.stopReason !== null;
     this.tokens += 1;
     this.#text += step.text;
@@ -76,7 +104,8 @@ export class Choice implements SequenceSink {
 
   finished(sequence: Sequence, reason: FinishReason): void {
     this.sequence = sequence;
-    this.end = { finishReason: reason, stopReason: this.#stopReason };
+    const isCall = this.#hasCalled && reason === "stop" && this.#request.plan?.isNamed === false;
+    this.end = { finishReason: isCall ? "tool_calls" : reason, stopReason: this.#stopReason };
     this.#listener.ended(this);
   }
 
@@ -84,14 +113,46 @@ export class Choice implements SequenceSink {
   takeNews(): ChoiceNews {
     const news = {
       text: this.#text,
+      reasoning: this.#reasoning,
+      calls: this.#calls,
       ids: this.#ids,
       logprobs: this.#logprobs,
       offset: this.#offset,
     };
     this.#offset += this.#text.length;
     this.#text = "";
+    this.#reasoning = "";
+    this.#calls = [];
     this.#ids = [];
     this.#logprobs = [];
     return news;
   }
+
+  /** Take a token of the script. @returns what it adds to the content */
+  #recite({ segment, call, isHeader, endsHeader }: ScriptPlace, text: string): TextStep {
+    switch (segment.kind) {
+      case "content":
+        return { text, stopReason: null };
+      case "reasoning":
+        this.#reasoning += text;
+        break;
+      case "call":
+        if (endsHeader) {
+          const id = `chatcmpl-tool-${randomUUID().replaceAll("-", "")}`;
+          this.#calls.push({ index: call, begin: { id, name: segment.name }, arguments: "" });
+          this.#hasCalled = true;
+        } else if (!isHeader) {
+          this.#addArguments(call, text);
+        }
+    }
+    return NO_TEXT;
+  }
+
+  #addArguments(index: number, text: string): void {
+    const last = this.#calls.at(-1);
+    if (last?.index === index) last.arguments += text;
+    else this.#calls.push({ index, arguments: text });
+  }
 }
+
+const NO_TEXT: TextStep = { text: "", stopReason: null };

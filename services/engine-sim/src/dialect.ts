@@ -1,4 +1,4 @@
-import type { Choice, ChoiceEnd, ChoiceNews } from "./choice.ts";
+import type { CallNews, Choice, ChoiceEnd, ChoiceNews } from "./choice.ts";
 import type { GenerationRequest } from "./generation-request.ts";
 import { chatLogprobs, completionLogprobs } from "./logprobs.ts";
 
@@ -37,7 +37,7 @@ export function chatDialect(head: ResponseHead, request: GenerationRequest): Dia
       `${choiceHead}${index},"delta":{"role":"assistant","content":""},"logprobs":null,` +
       `"finish_reason":null}],"prompt_token_ids":${idsOf(promptIds)}}\n\n`,
     chunk: (choice, news) =>
-      `${choiceHead}${choice.index},"delta":{"content":${JSON.stringify(news.text)}},"logprobs":` +
+      `${choiceHead}${choice.index},"delta":${deltaOf(news)},"logprobs":` +
       (news.logprobs.length > 0 ? JSON.stringify(chatLogprobs(news.logprobs)) : "null") +
       `${endOf(choice.end)},"token_ids":${idsOf(news.ids)}}]}\n\n`,
     usageChunk: (usage, metrics) => usageEvent(event, usage, metrics),
@@ -85,6 +85,21 @@ export function completionDialect(head: ResponseHead, request: GenerationRequest
   };
 }
 
+/** What a chunk says: text in most, and then cheaply. */
+function deltaOf({ text, reasoning, calls }: ChoiceNews): string {
+  if (reasoning === "" && calls.length === 0) return `{"content":${JSON.stringify(text)}}`;
+  return JSON.stringify({
+    ...(reasoning === "" ? {} : { reasoning }),
+    ...(text === "" ? {} : { content: text }),
+    ...(calls.length === 0 ? {} : { tool_calls: calls.map(callDelta) }),
+  });
+}
+
+function callDelta({ index, begin, arguments: text }: CallNews): object {
+  if (begin === undefined) return { index, function: { arguments: text } };
+  return { index, id: begin.id, type: "function", function: { name: begin.name, arguments: text } };
+}
+
 function eventHead(head: ResponseHead, object: string): string {
   const fields = JSON.stringify({ id: head.id, object, created: head.created, model: head.model });
   return `data: ${fields.slice(0, -1)},`;
@@ -106,19 +121,23 @@ function chatChoice(choice: Choice, request: GenerationRequest): object {
     index: choice.index,
     message: {
       role: "assistant",
-      content: news.text,
+      content: news.calls.length > 0 && news.text === "" ? null : news.text,
       refusal: null,
       annotations: null,
       audio: null,
       function_call: null,
-      tool_calls: [],
-      reasoning: null,
+      tool_calls: news.calls.map(wholeCall),
+      reasoning: news.reasoning === "" ? null : news.reasoning,
     },
     logprobs: request.topLogprobs === null ? null : chatLogprobs(news.logprobs),
     finish_reason: choice.end?.finishReason ?? null,
     stop_reason: choice.end?.stopReason ?? null,
     token_ids: request.returnTokenIds ? news.ids : null,
   };
+}
+
+function wholeCall({ begin, arguments: text }: CallNews): object {
+  return { id: begin?.id, type: "function", function: { name: begin?.name, arguments: text } };
 }
 
 function completionChoice(choice: Choice, request: GenerationRequest): object {

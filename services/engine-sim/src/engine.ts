@@ -139,7 +139,7 @@ export class Engine {
   #emit(sequence: Sequence, nowMs: number): void {
     const { ignoreEos, minTokens, sink } = sequence.options;
     const mayEnd = !ignoreEos && sequence.outputIds.length >= minTokens;
-    const id = sequence.prose.next(mayEnd);
+    const id = sequence.next(mayEnd);
     this.#recordToken(sequence, nowMs);
     sequence.outputIds.push(id);
     const reason = this.#findFinish(sequence, id);

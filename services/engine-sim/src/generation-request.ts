@@ -2,6 +2,7 @@ import { ApiError } from "./api-error.ts";
 import type { Fault } from "./faults.ts";
 import { chatPromptIds, tokenize } from "./language.ts";
 import type { StopRules } from "./output-text.ts";
+import { planReply, type ReplyPlan } from "./reply-plan.ts";
 import type { ChatBody, CompletionBody, PromptBody } from "./request-schemas.ts";
 
 /** vLLM's default of `max_tokens` for `/v1/completions`. */
@@ -27,15 +28,19 @@ export interface GenerationRequest {
   readonly includeUsage: boolean;
   readonly returnTokenIds: boolean;
   readonly faults: readonly Fault[];
+  /** How to answer where not by prose alone. */
+  readonly plan: ReplyPlan | null;
 }
 
 /** Understand a chat body for a model of `maxModelLen` tokens. Throws `ApiError` 400. */
 export function chatRequest(body: ChatBody, maxModelLen: number): GenerationRequest {
-  const prompts = [chatPromptIds(body.messages)];
+  const plan = planReply(body);
+  const prompts = [chatPromptIds(body.messages, body.tool_choice === "none" ? null : body.tools)];
   const maxTokens = body.max_completion_tokens ?? body.max_tokens ?? null;
   return {
     ...common(body),
     kind: "chat",
+    plan,
     prompts,
     maxTokens: prompts.map((ids) => fit(ids.length, maxTokens, maxModelLen)),
     topLogprobs: body.logprobs === true ? (body.top_logprobs ?? 0) : null,
@@ -52,6 +57,7 @@ export function completionRequest(body: CompletionBody, maxModelLen: number): Ge
   return {
     ...common(body),
     kind: "completion",
+    plan: null,
     prompts,
     maxTokens: prompts.map((ids) => fit(ids.length, maxTokens, maxModelLen)),
     topLogprobs: body.logprobs ?? null,
@@ -70,7 +76,7 @@ export function promptIds(prompt: PromptBody): readonly (readonly number[])[] {
   return ids.length > 0 ? [ids] : prompts;
 }
 
-type CommonFields = "kind" | "prompts" | "maxTokens" | "topLogprobs";
+type CommonFields = "kind" | "plan" | "prompts" | "maxTokens" | "topLogprobs";
 
 function common(body: ChatBody | CompletionBody): Omit<GenerationRequest, CommonFields> {
   const stream = body.stream === true;

@@ -87,6 +87,7 @@ export class Generation implements ChoiceListener {
         stopTokenIds: request.stopTokenIds,
         priority: request.priority,
         sink: choice,
+        script: choice.script ?? undefined,
         stall: faults.stall,
         slowFactor: faults.slowFactor,
       },

@@ -6,6 +6,8 @@ import { bytesOf, encode, SPECIAL } from "./vocabulary.ts";
 export interface ChatMessage {
   readonly role: string;
   readonly content?: string | readonly ContentPart[] | null | undefined;
+  /** Calls that the assistant made. */
+  readonly tool_calls?: readonly object[] | null | undefined;
 }
 
 /** A part of a message; parts that are not text have no tokens here. */
@@ -43,11 +45,21 @@ export function detokenize(ids: readonly number[]): string {
   return Buffer.concat(ids.map(bytesOf)).toString();
 }
 
-/** Give the ids of a conversation as the chat endpoint feeds them to the model. */
-export function chatPromptIds(messages: readonly ChatMessage[]): number[] {
-  const turns = messages.map((message) => [
+/**
+ * Give the ids of a conversation as the chat endpoint feeds them to the model: tools are described in
+ * a turn of their own before it.
+ */
+export function chatPromptIds(
+  messages: readonly ChatMessage[],
+  tools: readonly object[] | null | undefined = null,
+): number[] {
+  const described =
+    tools === null || tools === undefined || tools.length === 0
+      ? []
+      : [{ role: "system", content: JSON.stringify(tools) }];
+  const turns = [...described, ...messages].map((message) => [
     roleId(message.role),
-    ...encode(contentText(message.content)),
+    ...encode(contentText(message.content) + callText(message)),
     SPECIAL.end,
   ]);
   return [SPECIAL.begin, ...turns.flat(), SPECIAL.assistant];
@@ -130,6 +142,10 @@ function roleId(role: string): number {
     default:
       return SPECIAL.user;
   }
+}
+
+function callText({ tool_calls: calls }: ChatMessage): string {
+  return calls === null || calls === undefined || calls.length === 0 ? "" : JSON.stringify(calls);
 }
 
 function contentText(content: ChatMessage["content"]): string {

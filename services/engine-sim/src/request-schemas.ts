@@ -41,13 +41,51 @@ const messages = z
     z.looseObject({
       role: z.string(),
       content: z.union([z.string(), z.array(part)]).nullish(),
+      tool_calls: z.array(z.looseObject({})).nullish(),
     }),
   )
   .min(1);
 
+const jsonSchema = z.union([z.looseObject({}), z.boolean()]);
+
+const tool = z.looseObject({
+  type: z.literal("function"),
+  function: z.looseObject({
+    name: z.string(),
+    description: z.string().nullish(),
+    parameters: jsonSchema.nullish(),
+  }),
+});
+
+/** What shapes an answer that is not prose: tools, a form, reasoning. */
+const shaping = {
+  tools: z.array(tool).nullish(),
+  tool_choice: z
+    .union([
+      z.enum(["none", "auto", "required"]),
+      z.looseObject({ function: z.looseObject({ name: z.string() }) }),
+    ])
+    .nullish(),
+  parallel_tool_calls: flag,
+  response_format: z
+    .discriminatedUnion("type", [
+      z.looseObject({ type: z.literal("text") }),
+      z.looseObject({ type: z.literal("json_object") }),
+      z.looseObject({
+        type: z.literal("json_schema"),
+        json_schema: z.looseObject({ name: z.string(), schema: jsonSchema }),
+      }),
+    ])
+    .nullish(),
+  structured_outputs: z.looseObject({ json: jsonSchema.optional() }).nullish(),
+  reasoning_effort: z.string().nullish(),
+  chat_template_kwargs: z.looseObject({}).nullish(),
+};
+
 /** Body of `POST /v1/chat/completions`; fields not named here are accepted and ignored, as in vLLM. */
 export const chatSchema = z.looseObject({
   ...sampling,
+  ...shaping,
   messages,
   max_completion_tokens: z.int().min(1).nullish(),
   logprobs: flag,
@@ -93,6 +131,8 @@ export const tokenizeSchema = z
 /** Body of `POST /detokenize`. */
 export const detokenizeSchema = z.looseObject({ model: z.string().nullish(), tokens: tokenIds });
 
+/** A tool as a chat body gives it. */
+export type ToolBody = z.output<typeof tool>;
 /** A parsed chat body. */
 export type ChatBody = z.output<typeof chatSchema>;
 /** A parsed completion body. */

@@ -1,6 +1,8 @@
 import { BLOCK_TOKENS, hashBlock } from "./block-pool.ts";
 import { proseAfter } from "./language.ts";
 import type { Prose } from "./prose.ts";
+import type { Script } from "./script.ts";
+import { SPECIAL } from "./vocabulary.ts";
 
 /** Why a sequence ended, in vLLM's words. */
 export type FinishReason = "stop" | "length" | "abort";
@@ -29,6 +31,8 @@ export interface SequenceOptions {
   /** Lower is earlier. */
   readonly priority: number;
   readonly sink: SequenceSink;
+  /** What is said before the prose, or in its place. */
+  readonly script?: Script | undefined;
   /** A fault: no progress for a while after so many tokens. */
   readonly stall?: { readonly afterTokens: number; readonly milliseconds: number } | undefined;
   /** A fault: each token takes this many times as long. */
@@ -62,6 +66,15 @@ export class Sequence {
     this.ordinal = ordinal;
     this.arrivedAtMs = arrivedAtMs;
     this.prose = proseAfter(options.promptIds, options.seed);
+  }
+
+  /** Tell the next id; `mayEnd` false asks for what comes in place of the end of prose. */
+  next(mayEnd: boolean): number {
+    const { script } = this.options;
+    if (script === undefined) return this.prose.next(mayEnd);
+    const at = this.outputIds.length;
+    if (at < script.ids.length) return script.ids[at] ?? SPECIAL.end;
+    return script.isWhole ? SPECIAL.end : this.prose.next(mayEnd);
   }
 
   /** Tokens of prompt and output. */

@@ -29,6 +29,7 @@ describe("isContinuable", () => {
     { n: null, seed: null, tools: null, logprobs: null, anything: null },
     { messages: [part("text")] },
     { chat_template_kwargs: { enable_thinking: false } },
+    { reasoning_effort: "low" },
   ])("is true of a text chat with %o", (fields) => {
     expect(isContinuable(spec(fields))).toBe(true);
   });

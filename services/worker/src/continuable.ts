@@ -46,6 +46,7 @@ const SHAPING: ReadonlySet<string> = new Set([
   "chat_template_kwargs",
   "continue_final_message",
   "documents",
+  "reasoning_effort",
 ]);
 
 const textMessages = z.array(
