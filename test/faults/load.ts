@@ -12,8 +12,8 @@ import type { AcceptedJob } from "./verifier.ts";
 export interface LoadOptions {
   /** Addresses of ingresses, used in turn. */
   readonly urls: readonly string[];
-  /** Keys of tenants, whose jobs are submitted in turn; each also tries the next one's ids. */
-  readonly keys: readonly string[];
+  /** Makes keys of tenants, whose jobs are submitted in turn; each also tries the next one's ids. */
+  readonly keys: () => Promise<readonly string[]>;
   /** Addresses that every reader tries in this order; if nothing is said, those of the submits in turn. */
   readonly readerUrls?: readonly string[];
   /** Most jobs that are accepted and not yet ended, each with its reader. */
@@ -39,6 +39,7 @@ export class Load {
   unanswered = 0;
   readonly #options: LoadOptions;
   readonly #owners = new Map<string, string>();
+  #keys: readonly string[] = [];
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -51,6 +52,7 @@ export class Load {
 
   /** Put all the jobs through. */
   async run(jobs: Iterable<JobCase>): Promise<void> {
+    this.#keys = await this.#options.keys();
     const dispatcher = new Agent({ connections: null, pipelining: 1 });
     const inTurn = Iterator.from(jobs);
     let turn = 0;
@@ -66,7 +68,8 @@ export class Load {
 
   /** Submit a job, and read it to its end, while another tenant tries to. */
   async #put(job: JobCase, turn: number, dispatcher: Agent): Promise<void> {
-    const { keys, urls, readerUrls, signal } = this.#options;
+    const keys = this.#keys;
+    const { urls, readerUrls, signal } = this.#options;
     const key = keys[turn % keys.length] ?? "";
     const common = { signal, dispatcher, headers: headersOf(key) };
     // The same in every tenant: each has its own.
@@ -88,7 +91,8 @@ export class Load {
   }
 
   async #tryAsOther(job: string, turn: number, dispatcher: Agent): Promise<void> {
-    const { keys, urls, signal } = this.#options;
+    const keys = this.#keys;
+    const { urls, signal } = this.#options;
     const other = keys[(keys.indexOf(this.ownerOf(job)) + 1) % keys.length] ?? "";
     const place = { job, turn, url: urls[turn % urls.length] ?? "" };
     this.crossings.push(

@@ -34,7 +34,7 @@ const test = plainTest.extend("startSite", async ({}, { onCleanup }) => {
     const platform = await Platform.start({ engineFlags: ["--step-ms", "20"], ...options });
     const signal = AbortSignal.timeout(LIMIT_MS);
     const context = { random: new Random(1), size: "small", signal, say: () => {} } as const;
-    const site = await Site.open(platform, context);
+    const site = new Site(platform, context);
     sites.push(site);
     return site;
   };

@@ -20,31 +20,22 @@ export class Site {
   /** Straight to the platform's Redis, past every proxy. */
   readonly redis: Redis;
   readonly #context: RunContext;
-  readonly #keys: readonly string[];
+  #keys: Promise<string[]> | null = null;
   #ledger: Ledger | null = null;
 
-  private constructor(platform: Platform, context: RunContext, keys: readonly string[]) {
+  constructor(platform: Platform, context: RunContext) {
     this.platform = platform;
     this.#context = context;
-    this.#keys = keys;
     this.redis = new Redis(platform.redis.url, { replyMapping: "legacy" });
     // Redis is killed as part of the run: commands fail or wait, which is all there is to know.
     this.redis.on("error", () => {});
   }
 
-  /** Look at a platform that nothing has been done to yet: it is given its tenants. */
-  static async open(platform: Platform, context: RunContext): Promise<Site> {
-    return new Site(
-      platform,
-      context,
-      await Promise.all(TENANTS.map((name) => makeKey(platform, name))),
-    );
-  }
-
   /** Make a load on the ingresses there are now, of two tenants' jobs. */
   load(options: Pick<LoadOptions, "outstanding"> & Partial<LoadOptions>): Load {
     const urls = this.platform.ingresses.map(({ url }) => url);
-    return new Load({ urls, keys: this.#keys, signal: this.#context.signal, ...options });
+    const keys = (): Promise<string[]> => (this.#keys ??= this.#makeKeys());
+    return new Load({ urls, keys, signal: this.#context.signal, ...options });
   }
 
   /** Wait for the run's work, or until it is told to end. @throws Error saying which process died */
@@ -97,6 +88,24 @@ export class Site {
     }
   }
 
+  #makeKeys(): Promise<string[]> {
+    return Promise.all(TENANTS.map((tenant) => this.#makeKey(tenant)));
+  }
+
+  /** Make a tenant's key, asking again while a fault that has begun already stands in the way. */
+  async #makeKey(tenant: string): Promise<string> {
+    const { signal } = this.#context;
+    const body = JSON.stringify({ name: `load of ${tenant}`, tenant });
+    for (;;) {
+      signal.throwIfAborted();
+      const answer = await this.platform.call("/admin/v1/keys", { method: "POST", body, signal });
+      if (answer.status === 201) return newKeySchema.parse(await answer.json()).key;
+      const text = await answer.text();
+      if (answer.status !== 503) throw new Error(`a key for ${tenant}: ${answer.status} ${text}`);
+      await delay(LOOK_MS, undefined, { signal });
+    }
+  }
+
   #sum(attemptsOf: (job: LedgerJob) => number): number {
     const jobs = this.#ledger?.jobs.values() ?? [];
     return Iterator.from(jobs).reduce((sum, job) => sum + Math.max(attemptsOf(job) - 1, 0), 0);
@@ -110,18 +119,11 @@ export async function withSite<Found>(
   work: (site: Site) => Promise<Found>,
 ): Promise<Found> {
   const platform = await Platform.start(options);
-  let site: Site | null = null;
+  const site = new Site(platform, context);
   try {
-    site = await Site.open(platform, context);
     return await work(site);
   } finally {
-    site?.redis.disconnect();
+    site.redis.disconnect();
     await platform.stop();
   }
-}
-
-async function makeKey(platform: Platform, tenant: string): Promise<string> {
-  const body = JSON.stringify({ name: `load of ${tenant}`, tenant });
-  const answer = await platform.call("/admin/v1/keys", { method: "POST", body });
-  return newKeySchema.parse(await answer.json()).key;
 }

@@ -22,6 +22,7 @@ import {
   type Exchange,
   failEarly,
   requireAdmission,
+  requirePolicy,
   resolveModel,
   type Routes,
   type Service,
@@ -52,9 +53,11 @@ function generate(
   call: { readonly model: string; readonly request: GenerationRequest },
 ): void {
   const { request, model } = call;
+  // Before the faults: one that strikes once strikes a call that would have run.
+  requirePolicy(service, request.priority);
   const faults = service.faults.planFor(exchange.path, request.faults);
   if (failEarly(faults)) return;
-  requireAdmission(service, request.prompts.length * request.n, request.priority);
+  requireAdmission(service, request.prompts.length * request.n);
   if (exchange.response.destroyed) return;
 
   const isChat = request.kind === "chat";
@@ -81,11 +84,12 @@ function requestId(exchange: Exchange, asked: string | null): string {
 /** Read each input through the engine, as a prompt without output, then answer with the vectors. */
 function answerEmbeddings(service: Service, exchange: Exchange, body: EmbeddingBody): void {
   const model = resolveModel(service, body.model);
+  requirePolicy(service, body.priority);
   const faults = service.faults.planFor(exchange.path, faultList(body.headrace_fault));
   if (failEarly(faults)) return;
   const inputs = promptIds(body.input);
   for (const ids of inputs) requirePromptFits(ids.length, service.maxModelLen);
-  requireAdmission(service, inputs.length, body.priority);
+  requireAdmission(service, inputs.length);
   if (exchange.response.destroyed) return;
 
   let open = inputs.length;

@@ -36,16 +36,19 @@ export function resolveModel(service: Service, model: string | null | undefined)
   throw new ApiError(404, `The model \`${model}\` does not exist.`, { param: "model" });
 }
 
-/** Refuse what the queue limits or the scheduling policy do not admit. */
-export function requireAdmission(service: Service, sequences: number, priority: number): void {
-  if (priority !== 0 && service.settings.schedulingPolicy !== "priority") {
-    throw new ApiError(
-      400,
-      `Got priority ${priority} but Priority scheduling is not enabled. ` +
-        `Start the server with --scheduling-policy priority.`,
-      { param: "priority" },
-    );
-  }
+/** Refuse a priority where the scheduling policy knows none. */
+export function requirePolicy({ settings }: Service, priority: number): void {
+  if (priority === 0 || settings.schedulingPolicy === "priority") return;
+  throw new ApiError(
+    400,
+    `Got priority ${priority} but Priority scheduling is not enabled. ` +
+      `Start the server with --scheduling-policy priority.`,
+    { param: "priority" },
+  );
+}
+
+/** Refuse what the queue limits do not admit. */
+export function requireAdmission(service: Service, sequences: number): void {
   const reason = service.engine.findRefusal(sequences);
   if (reason === null) return;
   const limit =
