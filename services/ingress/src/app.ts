@@ -75,7 +75,9 @@ function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
     ...call,
     isTimed: call.isTimed === true,
     requestId,
-    commonHeaders: commonHeaders.of(call.request),
+    get commonHeaders() {
+      return commonHeaders.of(call.request);
+    },
     arrivedAtMs: performance.now(),
   };
 }

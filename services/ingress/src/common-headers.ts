@@ -71,27 +71,25 @@ export interface CommonHeadersOptions {
  * @see https://fetch.spec.whatwg.org/#http-cors-protocol
  */
 export class CommonHeaders {
-  /** For callers that are no page of a listed origin. */
-  readonly plain: Headers;
-  readonly #byOrigin: ReadonlyMap<string, Headers>;
+  readonly #options: CommonHeadersOptions;
+  #plain: Headers;
+  #byOrigin: ReadonlyMap<string, Headers>;
 
-  constructor({ corsOrigins, isBehindTls }: CommonHeadersOptions) {
-    this.plain = {
-      ...SECURITY,
-      ...(isBehindTls ? { "strict-transport-security": `max-age=${TLS_SECONDS}` } : {}),
-      // A cache must not hand one origin's permission, or the lack of one, to another.
-      ...(corsOrigins.length === 0 ? {} : { vary: "origin" }),
-    };
-    this.#byOrigin = new Map(
-      corsOrigins.map((origin) => [
-        origin,
-        {
-          ...this.plain,
-          "access-control-allow-origin": origin,
-          "access-control-expose-headers": EXPOSED_HEADERS.join(", "),
-        },
-      ]),
-    );
+  constructor(options: CommonHeadersOptions) {
+    this.#options = options;
+    this.#plain = toPlain(options);
+    this.#byOrigin = this.#ofOrigins();
+  }
+
+  /** For callers that are no page of a listed origin. */
+  get plain(): Headers {
+    return this.#plain;
+  }
+
+  /** From now on each answer is its connection's last. */
+  turnAway(): void {
+    this.#plain = { ...toPlain(this.#options), connection: "close" };
+    this.#byOrigin = this.#ofOrigins();
   }
 
   /** The headers of the answer to this request. */
@@ -118,4 +116,26 @@ export class CommonHeaders {
       vary: "origin, access-control-request-headers",
     };
   }
+
+  #ofOrigins(): ReadonlyMap<string, Headers> {
+    return new Map(
+      this.#options.corsOrigins.map((origin) => [
+        origin,
+        {
+          ...this.#plain,
+          "access-control-allow-origin": origin,
+          "access-control-expose-headers": EXPOSED_HEADERS.join(", "),
+        },
+      ]),
+    );
+  }
+}
+
+function toPlain({ corsOrigins, isBehindTls }: CommonHeadersOptions): Headers {
+  return {
+    ...SECURITY,
+    ...(isBehindTls ? { "strict-transport-security": `max-age=${TLS_SECONDS}` } : {}),
+    // A cache must not hand one origin's permission, or the lack of one, to another.
+    ...(corsOrigins.length === 0 ? {} : { vary: "origin" }),
+  };
 }

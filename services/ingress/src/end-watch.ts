@@ -22,6 +22,7 @@ export async function watchForEnd(
   exchange: Exchange,
   { record, waitMs }: { readonly record: JobRecord; readonly waitMs: number },
 ): Promise<void> {
+  if (readers.isLeft) return;
   const watch = new EndWatch(waitMs);
   readers.enter(watch);
   let follower: Follower | null = null;

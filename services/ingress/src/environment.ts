@@ -8,6 +8,8 @@ const LARGEST_BODY_LIMIT_BYTES = 256 * MEBIBYTE;
 const MAX_CONNECTIONS = 20_000;
 const MAX_STREAMS = 10_000;
 const LARGEST_MAX_STREAMS = 1_000_000;
+/** A process must have stopped within 25 s of being told to, of which 12 s are for callers. */
+const LONGEST_UNREADY_MS = 10_000;
 const REVIEW_MS = 2_000;
 const LONGEST_REVIEW_MS = 30_000;
 /** A key that can be guessed is no key: 16 characters of a random one hold 80 bits and more. */
@@ -110,6 +112,11 @@ export const environmentSchema = z.object({
   INGRESS_CONTENT_FILTER_TIMEOUT_MS: integerVariable(1, LONGEST_REVIEW_MS).default(REVIEW_MS),
   /** What becomes of a prompt that could not be reviewed: refused with 503, or let through. */
   INGRESS_CONTENT_FILTER_ON_FAILURE: z.enum(["reject", "allow"]).default("reject"),
+  /**
+   * How long a process that is told to stop serves on while `/readyz` says that it is not ready, ms:
+   * what a load balancer takes to notice.
+   */
+  INGRESS_UNREADY_MS: integerVariable(0, LONGEST_UNREADY_MS).default(0),
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
 });
 

@@ -1,9 +1,15 @@
+import { randomInt } from "node:crypto";
+
 import { writeHead, type Headers } from "./answer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Patience } from "./readers.ts";
 
 /** A comment in SSE: clients skip it, proxies see traffic. */
 const HEARTBEAT = ": heartbeat\n\n";
+
+/** When readers come back who were sent away: not all in one moment. */
+const SOONEST_BACK_MS = 100;
+const LATEST_BACK_MS = 1_000;
 
 const HEADERS: Headers = {
   "content-type": "text/event-stream; charset=utf-8",
@@ -75,6 +81,12 @@ export class EventStream {
   end(text = ""): void {
     if (!this.hasBegun) this.#writeHead();
     this.#exchange.response.end(text);
+  }
+
+  /** End for now: the reader is to come back in a while, and will find another process. */
+  leave(): void {
+    const backMs = randomInt(SOONEST_BACK_MS, LATEST_BACK_MS);
+    this.end(`: this server is stopping\nretry: ${backMs}\n\n`);
   }
 
   /** Send a heartbeat where one is due; disconnect a reader that takes nothing. */

@@ -4,14 +4,16 @@ import {
   STATUS_CODES,
   type RequestListener,
   type Server,
+  type ServerOptions as NodeOptions,
   type ServerResponse,
 } from "node:http";
 import type { Duplex } from "node:stream";
 
 import { PlatformError, toErrorBody } from "@headrace/contract";
-import { ConfigurationError } from "@headrace/runtime";
+import { ConfigurationError, portOf } from "@headrace/runtime";
 
 import type { Headers } from "./answer.ts";
+import type { CommonHeaders } from "./common-headers.ts";
 
 /** What one connection may take. Tests shorten the times. */
 export interface ConnectionLimits {
@@ -45,47 +47,125 @@ export const MOST_HEADERS = 100;
 /** So that connections that never end spread over new processes in time. */
 const REQUESTS_PER_CONNECTION = 10_000;
 
+/** How long an answer's last bytes may take to leave a stopping process, ms. */
+const LAST_BYTES_MS = 1_000;
+
 interface ServerOptions {
   readonly onRequest: RequestListener;
-  /** Of the answers to what is no request. */
-  readonly headers: Headers;
+  readonly commonHeaders: CommonHeaders;
   readonly limits: ConnectionLimits;
   /** Told of connections that are closed at once, since there are too many. */
   readonly onDropped: () => void;
 }
 
-/** Listen for requests. @throws ConfigurationError when the port cannot be had */
-export async function listen(
-  { host, port }: { readonly host: string; readonly port: number },
-  { onRequest, headers, limits, onDropped }: ServerOptions,
-): Promise<Server> {
-  const server = createServer(
-    {
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: limits.headMs,
-      requestTimeout: limits.requestMs,
-      connectionsCheckingInterval: limits.lookMs,
-      maxHeaderSize: MAX_HEAD_BYTES,
-      // Ours to answer, in the shape of all errors.
-      requireHostHeader: false,
-      noDelay: true,
-    },
-    (request, response) => {
+/**
+ * The API's port. It is left in three steps: callers are turned to other processes, no connection
+ * is taken any more, and what is under way ends.
+ */
+export class HttpServer {
+  readonly #server: Server;
+  readonly #commonHeaders: CommonHeaders;
+  readonly #closed = Promise.withResolvers<void>();
+  #connections = 0;
+  #requests = 0;
+  #onQuiet: () => void = () => {};
+
+  private constructor({ onRequest, commonHeaders, limits, onDropped }: ServerOptions) {
+    this.#commonHeaders = commonHeaders;
+    this.#server = createServer(toNodeOptions(limits), (request, response) => {
+      this.#requests += 1;
+      response.once("close", this.#onAnswered);
       response.once("prefinish", () => boundDrain(response, limits.drainMs));
       onRequest(request, response);
-    },
-  );
-  // Node leaves out what is over this: one more shows that there were too many.
-  server.maxHeadersCount = MOST_HEADERS + 1;
-  server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION;
-  server.maxConnections = limits.connections;
-  server.on("drop", onDropped);
-  server.on("clientError", (error, socket) => refuseUnreadable(error, socket, headers));
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", reject);
-  server.listen(port, host, resolve);
-  await namePort({ host, port, variable: "INGRESS_PORT" }, promise);
-  return server;
+    });
+    // Node leaves out what is over this: one more shows that there were too many.
+    this.#server.maxHeadersCount = MOST_HEADERS + 1;
+    this.#server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION;
+    this.#server.maxConnections = limits.connections;
+    this.#server.on("drop", onDropped);
+    this.#server.on("connection", (socket) => {
+      this.#connections += 1;
+      socket.once("close", () => (this.#connections -= 1));
+    });
+    this.#server.on("clientError", (error, socket) =>
+      refuseUnreadable(error, socket, commonHeaders.plain),
+    );
+  }
+
+  /** Listen for requests. @throws ConfigurationError when the port cannot be had */
+  static async listen(
+    { host, port }: { readonly host: string; readonly port: number },
+    options: ServerOptions,
+  ): Promise<HttpServer> {
+    const http = new HttpServer(options);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    http.#server.once("error", reject);
+    http.#server.listen(port, host, resolve);
+    await namePort({ host, port, variable: "INGRESS_PORT" }, promise);
+    return http;
+  }
+
+  get port(): number {
+    return portOf(this.#server);
+  }
+
+  /** Connections open. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Answer on, and close each connection with its answer: the next call goes elsewhere. */
+  turnAway(): void {
+    this.#commonHeaders.turnAway();
+  }
+
+  /** Accept no connection any more, and close those that are idle. */
+  stopAccepting(): void {
+    this.#server.close(() => this.#closed.resolve());
+    this.#server.closeIdleConnections();
+  }
+
+  /** Let requests that are under way end, for so long, then close everything. No more is accepted. */
+  async finish(withinMs: number): Promise<void> {
+    if (this.#requests > 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#onQuiet = resolve;
+      const timer = setTimeout(resolve, withinMs);
+      await promise;
+      clearTimeout(timer);
+    }
+    this.#server.closeIdleConnections();
+    // Those left carry an answer's last bytes, or have never asked for anything.
+    const timer = setTimeout(() => this.#server.closeAllConnections(), LAST_BYTES_MS);
+    await this.#closed.promise;
+    clearTimeout(timer);
+  }
+
+  readonly #onAnswered = (): void => {
+    this.#requests -= 1;
+    if (this.#requests === 0) this.#onQuiet();
+  };
+}
+
+/**
+ * Disconnect a caller that takes nothing of the answer's rest. Node sets the connection's timeout
+ * anew once the answer is out.
+ */
+function boundDrain({ socket }: ServerResponse, drainMs: number): void {
+  if (socket !== null && socket.writableLength > 0) socket.setTimeout(drainMs);
+}
+
+function toNodeOptions(limits: ConnectionLimits): NodeOptions {
+  return {
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: limits.headMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: limits.lookMs,
+    maxHeaderSize: MAX_HEAD_BYTES,
+    // Ours to answer, in the shape of all errors.
+    requireHostHeader: false,
+    noDelay: true,
+  };
 }
 
 /** Turn the failure to listen into what the operator can do about it. */
@@ -103,31 +183,6 @@ export async function namePort<Listening>(
       { cause: error },
     );
   }
-}
-
-/** Count a server's connections from now on. @returns what tells how many are open */
-export function countConnections(server: Server): () => number {
-  let count = 0;
-  server.on("connection", (socket) => {
-    count += 1;
-    socket.once("close", () => (count -= 1));
-  });
-  return () => count;
-}
-
-/** Stop accepting, and close every connection once it is idle. */
-export function stopAccepting(server: Server): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.close(() => resolve());
-  return promise;
-}
-
-/**
- * Disconnect a caller that takes nothing of the answer's rest. Node sets the connection's timeout
- * anew once the answer is out.
- */
-function boundDrain({ socket }: ServerResponse, drainMs: number): void {
-  if (socket !== null && socket.writableLength > 0) socket.setTimeout(drainMs);
 }
 
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {

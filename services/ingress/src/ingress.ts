@@ -1,8 +1,8 @@
-import type { Server } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { IngressBroker } from "@headrace/broker";
 import type { Durability } from "@headrace/contract";
-import { createReport, Metrics, OperationsServer, portOf, type Log } from "@headrace/runtime";
+import { createReport, Metrics, OperationsServer, type Log } from "@headrace/runtime";
 
 import { recordDenial } from "./admin-route.ts";
 import { createApp, type Gate } from "./app.ts";
@@ -14,14 +14,7 @@ import { diagnose } from "./diagnosis/diagnose.ts";
 import { Events } from "./events.ts";
 import type { Route } from "./exchange.ts";
 import { generationRoutes } from "./generation-routes.ts";
-import {
-  CONNECTION_LIMITS,
-  countConnections,
-  listen,
-  namePort,
-  stopAccepting,
-  type ConnectionLimits,
-} from "./http-server.ts";
+import { CONNECTION_LIMITS, HttpServer, namePort, type ConnectionLimits } from "./http-server.ts";
 import { jobRoutes } from "./job-routes.ts";
 import { keyRoutes } from "./key-routes.ts";
 import { modelRoutes } from "./model-routes.ts";
@@ -39,8 +32,6 @@ import { webhookRoutes } from "./webhook-routes.ts";
 
 /** How long a starting process gives Redis before it serves without, ms. */
 const START_MS = 2_000;
-/** How long an answer's last bytes may take to leave a stopping process, ms. */
-const LAST_BYTES_MS = 1_000;
 
 const UNPRICED: Pricing = { gpuHourPrice: 0, currency: null };
 
@@ -71,11 +62,14 @@ export interface IngressConfig {
   readonly log: Log;
   readonly patience?: Partial<Patience>;
   readonly connectionLimits?: Partial<ConnectionLimits>;
+  /** How long a process that is to stop serves on while it says that it is not ready, ms. */
+  readonly unreadyMs?: number;
 }
 
 interface IngressParts {
   readonly routes: readonly Route[];
-  readonly server: Server;
+  readonly server: HttpServer;
+  readonly unreadyMs: number;
   readonly operations: OperationsServer;
   readonly services: Services;
 }
@@ -84,15 +78,17 @@ interface IngressParts {
 export class Ingress {
   /** What it answers. */
   readonly routes: readonly Route[];
-  readonly #server: Server;
+  readonly #server: HttpServer;
   readonly #operations: OperationsServer;
   readonly #services: Services;
+  readonly #unreadyMs: number;
 
-  private constructor({ routes, server, operations, services }: IngressParts) {
+  private constructor({ routes, server, operations, services, unreadyMs }: IngressParts) {
     this.routes = routes;
     this.#server = server;
     this.#operations = operations;
     this.#services = services;
+    this.#unreadyMs = unreadyMs;
   }
 
   /**
@@ -112,10 +108,14 @@ export class Ingress {
         await operations.close();
         throw error;
       });
-      const connections = countConnections(server);
-      services.metrics.gauge("headrace_open_connections", "Connections to the API", connections);
+      services.metrics.gauge(
+        "headrace_open_connections",
+        "Connections to the API",
+        () => server.connections,
+      );
       services.broker.startSweep((counts) => services.events.sweepPassed(counts));
-      const ingress = new Ingress({ routes, server, operations, services });
+      const { unreadyMs = 0 } = config;
+      const ingress = new Ingress({ routes, server, operations, services, unreadyMs });
       const { port, operationsPort } = ingress;
       const { host, durability } = config;
       config.log.info({ host, port, operationsPort, durability }, "listening");
@@ -128,7 +128,7 @@ export class Ingress {
   }
 
   get port(): number {
-    return portOf(this.#server);
+    return this.#server.port;
   }
 
   get operationsPort(): number {
@@ -136,19 +136,21 @@ export class Ingress {
   }
 
   /**
-   * Stop: accept nothing more, send readers of jobs away to come back elsewhere, let synchronous
-   * calls finish for 10 s, then close everything.
+   * Stop so that nobody is cut: be unready for as long as load balancers take to notice, then accept
+   * nothing more, send readers of jobs away to come back elsewhere, let synchronous calls finish for
+   * 10 s, and close everything.
    */
   async close(): Promise<void> {
-    const closed = stopAccepting(this.#server);
-    await this.#services.readers.stop();
-    // Idle connections are closed by now; those left carry an answer's last bytes.
-    const timer = setTimeout(() => this.#server.closeAllConnections(), LAST_BYTES_MS);
-    this.#server.closeIdleConnections();
-    await closed;
-    clearTimeout(timer);
+    const { readers, patience, broker } = this.#services;
+    readers.expectStop();
+    this.#server.turnAway();
+    if (this.#unreadyMs > 0) await delay(this.#unreadyMs);
+    const graceEndsAtMs = performance.now() + patience.graceMs;
+    this.#server.stopAccepting();
+    await readers.stop();
+    await this.#server.finish(Math.max(0, graceEndsAtMs - performance.now()));
     await this.#operations.close();
-    await this.#services.broker.close();
+    await broker.close();
   }
 }
 
@@ -226,7 +228,7 @@ function openServer(
   config: IngressConfig,
   services: Services,
   routes: readonly Route[],
-): Promise<Server> {
+): Promise<HttpServer> {
   const commonHeaders = new CommonHeaders(config);
   const gate: Gate = {
     authentication: new Authentication(config.apiKey, services.broker.knownKeys),
@@ -238,9 +240,9 @@ function openServer(
     onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };
   const onRequest = createApp(routes, gate);
-  return listen(config, {
+  return HttpServer.listen(config, {
     onRequest,
-    headers: commonHeaders.plain,
+    commonHeaders,
     limits: { ...CONNECTION_LIMITS, ...config.connectionLimits },
     onDropped: () => services.events.connectionDropped(),
   });

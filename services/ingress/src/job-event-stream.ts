@@ -47,6 +47,11 @@ export class JobEventStream implements Reader, Reading {
    */
   async run(after: Cursor, standing: Standing | null): Promise<boolean> {
     const { broker, readers } = this.#services;
+    if (readers.isLeft) {
+      // A refusal would be final to a browser: it comes back after an end only.
+      this.leave();
+      return false;
+    }
     readers.enter(this);
     try {
       if (standing !== null) this.#stream.write(queuedEvent(this.#record.id, standing));
@@ -89,7 +94,7 @@ export class JobEventStream implements Reader, Reading {
   readonly tick = (nowMs: number): void => this.#stream.tick(nowMs);
 
   /** The reader comes back to another process, with its cursor. */
-  readonly leave = (): void => this.#stream.end();
+  readonly leave = (): void => this.#stream.leave();
 
   readonly abort = (): void => {
     this.#exchange.response.destroy();

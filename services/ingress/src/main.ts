@@ -26,6 +26,7 @@ await runService(createLog(NAME, "info"), async (signal) => {
       gpuHourPrice: environment.HEADRACE_GPU_HOUR_PRICE,
       currency: environment.HEADRACE_CURRENCY ?? null,
     },
+    unreadyMs: environment.INGRESS_UNREADY_MS,
     defaultModel: environment.HEADRACE_DEFAULT_MODEL ?? null,
     contentFilter: {
       url: environment.INGRESS_CONTENT_FILTER_URL ?? null,

@@ -38,6 +38,7 @@ export class Readers {
   readonly #readings = new Set<Reading>();
   readonly #ticker: NodeJS.Timeout;
   #isStopping = false;
+  #isExpectingStop = false;
   #onEmpty: () => void = () => {};
 
   constructor(limit: number, { heartbeatMs, graceMs }: Patience) {
@@ -56,8 +57,19 @@ export class Readers {
     return this.#readings.size;
   }
 
+  /** Whether the process stops, or soon will: whoever can choose should go elsewhere. */
   get isStopping(): boolean {
+    return this.#isExpectingStop;
+  }
+
+  /** Whether everybody was told to leave. Whoever comes now can only be sent on. */
+  get isLeft(): boolean {
     return this.#isStopping;
+  }
+
+  /** Say that the process will stop, and serve on. */
+  expectStop(): void {
+    this.#isExpectingStop = true;
   }
 
   /** @throws PlatformError `queue_unavailable` when there are too many, or the process stops */
@@ -80,6 +92,7 @@ export class Readers {
   /** Let everybody leave; abort those that have not after the grace. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#isExpectingStop = true;
     for (const reading of this.#readings) reading.leave();
     await this.#empty(this.#graceMs);
     for (const reading of this.#readings) reading.abort();

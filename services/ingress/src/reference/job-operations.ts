@@ -138,7 +138,7 @@ export const JOB_OPERATIONS: readonly Operation[] = [
     tag: "Jobs",
     summary: "Follow a job",
     description:
-      "Server-sent events: what the log has after the cursor, then what comes, with no gap and no repeat. Each event's `id` is a cursor. A job in the queue is told first in a `job.queued`, which has no id. `attempt.started` with `reset: true` voids all output before it; with `reset: false` and `from: n` it goes on after the n output events before it. Exactly one terminal event comes, last; then the server ends the stream. A comment comes every 15 s. A reader that takes nothing for 30 s is disconnected, and may come back with its cursor.",
+      "Server-sent events: what the log has after the cursor, then what comes, with no gap and no repeat. Each event's `id` is a cursor. A job in the queue is told first in a `job.queued`, which has no id. `attempt.started` with `reset: true` voids all output before it; with `reset: false` and `from: n` it goes on after the n output events before it. Exactly one terminal event comes, last; then the server ends the stream. A comment comes every 15 s. A reader that takes nothing for 30 s is disconnected, and may come back with its cursor. A process that stops ends the stream early, with `retry`: come back with the cursor.",
     parameters: [
       jobId,
       query("starting_after", "The id of the last event seen.", {
