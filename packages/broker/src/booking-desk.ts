@@ -31,6 +31,8 @@ const reserveLimited = script(
 
 /** A booking that no accept follows within this time is undone by the sweep. */
 const BOOKING_LEASE_MS = 60_000;
+/** How long a tenant that was entered is taken to be there still: one round trip in so long. */
+const TENANT_MS = 5_000;
 /** OpenAI and Stripe remember a key for a day at the least. */
 const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
 /** Costs are counted in whole billionths. */
@@ -51,7 +53,8 @@ export class BookingDesk {
   readonly #redis: Redis;
   readonly #addressLimit: number;
   readonly #report: Report;
-  readonly #tenants = new Set<string>();
+  /** When each was last entered, on the process' monotonic clock. */
+  readonly #tenants = new Map<string, number>();
 
   /** @param addressLimit requests a minute from one address, of each tenant; 0 = any number */
   constructor(redis: Redis, addressLimit: number, report: Report) {
@@ -119,10 +122,13 @@ export class BookingDesk {
     }
   }
 
+  /** Enter a tenant whose slot the sweep is to mend; again and again, since Redis may forget it. */
   async #registerTenant(tenant: string): Promise<void> {
-    if (this.#tenants.has(tenant)) return;
+    const nowMs = performance.now();
+    const enteredAtMs = this.#tenants.get(tenant) ?? Number.NEGATIVE_INFINITY;
+    if (nowMs < enteredAtMs + TENANT_MS) return;
     await this.#redis.sadd(keys.tenants, tenant);
-    this.#tenants.add(tenant);
+    this.#tenants.set(tenant, nowMs);
   }
 
   async #reserve(job: JobId, submission: Submission): Promise<[1 | 0 | -1, string, 0 | 1]> {

@@ -9,7 +9,7 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | --- | --- | --- | --- | --- | --- | --- |
  * | `hr:{models}:by-name` | models | hash | worker, on start | one field per model name | for ever | worker, every 5 s |
  * | `hr:{models}:by-code` | models | hash | worker, on start | one field per model | for ever | worker, every 5 s |
- * | `hr:{models}:tenants` | models | set | ingress | one member per tenant | for ever | ingress, on first use |
+ * | `hr:{models}:tenants` | models | set | ingress | one member per tenant | for ever | ingress, with a submit each 5 s |
  * | `hr:{<code>}:job:<id>` | model | hash | accept, claim, append, finish … | request ≤ body limit | open: for ever; ended: retention | sweep |
  * | `hr:{<code>}:log:<id>` | model | stream | claim, append, finish … | worker's output limit × attempts | as the entry | next attempt: goes on from it or trims it |
  * | `hr:{<code>}:open` | model | zset | accept, end | open jobs | for ever | sweep |

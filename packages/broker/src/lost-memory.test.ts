@@ -1,6 +1,6 @@
 import { PlatformError, START, type JobId } from "@headrace/contract";
 import type { Redis } from "ioredis";
-import { describe, expect } from "vitest";
+import { describe, expect, onTestFinished, vi } from "vitest";
 
 import type { IngressBroker } from "./ingress-broker.ts";
 import { keys } from "./keys.ts";
@@ -166,6 +166,29 @@ describe("a Redis that comes back without its keys", () => {
     await expect(worker.next()).resolves.toBeDefined();
     expect((await ingress.getModel(MODEL)).maxModelLength).toBe(4_096);
   }, 20_000);
+
+  test("learns again whose bookings to mend, from those who book", async ({
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    vi.useFakeTimers({ toFake: ["performance"] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    await submit();
+    await redis.del(keys.tenants);
+
+    await submit();
+    const atOnce = await redis.smembers(keys.tenants);
+    vi.advanceTimersByTime(5_000);
+    await submit();
+
+    expect(atOnce).toEqual([]);
+    expect(await redis.smembers(keys.tenants)).toEqual(["default"]);
+  });
 
   test("gives new jobs to the version that is known, whoever says that it is there", async ({
     ingress,
