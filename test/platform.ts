@@ -135,6 +135,20 @@ export class Platform {
     return worker;
   }
 
+  /** Start one more process that delivers webhooks: to this machine, too, where tests listen. */
+  async startWebhooks(environment: Environment = {}): Promise<ManagedProcess> {
+    const port = await findFreePort();
+    const variables = {
+      REDIS_URL: this.redis.url,
+      WEBHOOKS_OPERATIONS_PORT: String(port),
+      WEBHOOKS_ALLOW: "127.0.0.1",
+      ...environment,
+    };
+    const webhooks = this.#spawn("webhooks", port, { environment: variables });
+    await webhooks.whenReady("/readyz");
+    return webhooks;
+  }
+
   /** End every process, workers before the Redis that they work on. */
   async stop(): Promise<void> {
     await Promise.all(this.#services.map((service) => service.stop()));

@@ -25,6 +25,7 @@ import { JobFeed, type FeedOptions, type JobEventItem } from "./job-feed.ts";
 import { TextFold, type TextPiece } from "./text-fold.ts";
 import { DEFAULT_TIMING, Outage, type OnRetry, type Timing } from "./timing.ts";
 import { Transport } from "./transport.ts";
+import { Webhooks } from "./webhooks.ts";
 
 export interface HeadraceOptions {
   /** Where Headrace serves, without `/v1`: `http://127.0.0.1:8080`. */
@@ -81,6 +82,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
  * for await (const { text } of headrace.text(job.id)) process.stdout.write(text);
  */
 export class Headrace {
+  /** Where events are sent, and what became of them. */
+  readonly webhooks: Webhooks;
   readonly #transport: Transport;
 
   /** @throws TypeError for a URL that is none, or a key that no header can carry */
@@ -92,6 +95,7 @@ export class Headrace {
       timing: { ...DEFAULT_TIMING, ...options.timing },
       onRetry: options.onRetry ?? (() => undefined),
     });
+    this.webhooks = new Webhooks(this.#transport);
   }
 
   /**

@@ -14,3 +14,4 @@ export {
 } from "./job-feed.ts";
 export { TextFold, type TextPiece } from "./text-fold.ts";
 export { type OnRetry, type Timing } from "./timing.ts";
+export { unwrapWebhook, type WebhookDeliveryQuery, type Webhooks } from "./webhooks.ts";

@@ -124,6 +124,13 @@ export const webhookEndpointWithSecretSchema = webhookEndpointSchema.extend({
 });
 export type WebhookEndpointWithSecret = z.infer<typeof webhookEndpointWithSecretSchema>;
 
+/** Answer of `GET /v1/webhook_event_types`. */
+export const webhookEventTypeListSchema = z.object({
+  object: z.literal("list"),
+  data: z.array(webhookEventTypeSchema),
+});
+export type WebhookEventTypeList = z.infer<typeof webhookEventTypeListSchema>;
+
 /** A page of endpoints, newest first. */
 export const webhookEndpointListSchema = z.object({
   object: z.literal("list"),

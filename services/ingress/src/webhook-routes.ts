@@ -1,12 +1,14 @@
 import {
   PlatformError,
   secretRotationSchema,
+  WEBHOOK_EVENT_TYPES,
   webhookEndpointChangeSchema,
   webhookEndpointFormSchema,
   webhookReplayFormSchema,
   type WebhookDeliveryList,
   type WebhookEndpointDeleted,
   type WebhookEndpointList,
+  type WebhookEventTypeList,
   type WebhookReplay,
 } from "@headrace/contract";
 import type { z } from "zod";
@@ -43,6 +45,7 @@ export function webhookRoutes(services: Services): Route[] {
     { path: `${endpoints}/{id}/rotate_secret`, methods: { POST: handle(rotateSecret) } },
     { path: `${endpoints}/{id}/deliveries`, methods: { GET: handle(listEndpointDeliveries) } },
     { path: `${endpoints}/{id}/replay`, methods: { POST: handle(replayFailed) } },
+    { path: "/v1/webhook_event_types", methods: { GET: listEventTypes } },
     {
       path: "/v1/webhook_secret",
       methods: { GET: handle(readDefaultSecret), POST: handle(renewDefaultSecret) },
@@ -65,6 +68,11 @@ export async function assertSignable(
     "there is no secret to sign webhooks with; make one with POST /v1/webhook_secret, or `headrace webhooks secret`",
     { param: "webhook" },
   );
+}
+
+function listEventTypes(exchange: Exchange): void {
+  const body: WebhookEventTypeList = { object: "list", data: [...WEBHOOK_EVENT_TYPES] };
+  sendJson(exchange, 200, { body });
 }
 
 const createEndpoint: Answer = async (services, exchange, { tenant }) => {

@@ -111,6 +111,18 @@ const ENDPOINT_OPERATIONS: readonly Operation[] = [
     },
   },
   {
+    id: "listWebhookEventTypes",
+    method: "GET",
+    path: "/v1/webhook_event_types",
+    tag: "Webhooks",
+    summary: "List what there is to be told of",
+    description: "Exact types; an endpoint may also ask for `job.*`, `response.*`, `batch.*`.",
+    replies: {
+      200: { description: "The types.", schema: "WebhookEventTypeList" },
+      ...COMMON,
+    },
+  },
+  {
     id: "rotateWebhookEndpointSecret",
     method: "POST",
     path: `${endpoints}/{id}/rotate_secret`,

@@ -54,6 +54,10 @@ export const WEBHOOK_TENANCY_CASES: Readonly<Record<string, TenancyCase>> = {
     ids: "endpoint",
     calls: [(id) => ({ path: `${endpointPath(id)}/replay`, body: { since: 0 } })],
   },
+  "GET /v1/webhook_event_types": {
+    ids: "tenant",
+    calls: [() => ({ path: "/v1/webhook_event_types" })],
+  },
   "GET /v1/webhook_secret": {
     ids: "tenant",
     calls: [() => ({ path: "/v1/webhook_secret" })],
