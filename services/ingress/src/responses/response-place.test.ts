@@ -92,8 +92,8 @@ test("going on after any event leaves no gap and repeats nothing", async () => {
       expect(await resume(new ListedLog(entries), job, known)).toEqual(events.slice(at + 1));
     }
   });
-  await fc.assert(property, { numRuns: 150 });
-});
+  await fc.assert(property, { numRuns: 60 });
+}, 30_000);
 
 test("going on after an event is the same in the middle of an attempt that goes on", async () => {
   const job = responseJob({}, { isBackground: true });
