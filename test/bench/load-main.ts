@@ -4,6 +4,8 @@ import { bareAdds } from "./loads/bare-adds.ts";
 import { chatStreams } from "./loads/chat-streams.ts";
 import { eventReaders } from "./loads/event-readers.ts";
 import { keptSubmissions } from "./loads/kept-submissions.ts";
+import { numberedSubmissions } from "./loads/numbered-submissions.ts";
+import { pacedCalls } from "./loads/paced-calls.ts";
 import { pickUps } from "./loads/pick-ups.ts";
 import { receptions } from "./loads/receptions.ts";
 import { submissions } from "./loads/submissions.ts";
@@ -11,9 +13,17 @@ import { submissions } from "./loads/submissions.ts";
 const orderSchema = z.strictObject({ load: z.string(), task: z.unknown() });
 
 const carryOut = new Map<string, (task: unknown) => Promise<unknown>>(
-  [bareAdds, chatStreams, eventReaders, keptSubmissions, pickUps, receptions, submissions].map(
-    (load) => [load.name, load.carryOut],
-  ),
+  [
+    bareAdds,
+    chatStreams,
+    eventReaders,
+    keptSubmissions,
+    numberedSubmissions,
+    pacedCalls,
+    pickUps,
+    receptions,
+    submissions,
+  ].map((load) => [load.name, load.carryOut]),
 );
 
 process.on("message", (message) => {

@@ -3,6 +3,7 @@ import { constants } from "node:os";
 
 import { toFigures, type Measurements } from "./figure.ts";
 import { measureAddedTtft } from "./figures/added-ttft.ts";
+import { measureBatchSlack } from "./figures/batch-slack.ts";
 import { measureCpu } from "./figures/cpu.ts";
 import { measureDurability } from "./figures/durability.ts";
 import { measureRedisMemory } from "./figures/redis-memory.ts";
@@ -20,6 +21,7 @@ const BENCHMARKS: Readonly<Record<string, (bench: Bench) => Promise<Measurements
   streams: measureStreams,
   redis_bytes_per_job: measureRedisMemory,
   durability: measureDurability,
+  batch_slack: measureBatchSlack,
 };
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

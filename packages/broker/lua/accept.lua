@@ -11,6 +11,7 @@
 -- KEYS[9]  idle         string  stands while a worker with room waits for jobs
 -- KEYS[10] turns        hash  virtual times of that queue
 -- KEYS[11] wait         list  BullMQ's head of the queue: jobs taken back from dead workers
+-- KEYS[12] picky        string  stands while a worker waits for jobs that are not batch work
 -- ARGV[1]  id
 -- ARGV[2]  spec       JSON  what never changes: request, tenant, endpoint …
 -- ARGV[3]  deadline   ms from now
@@ -28,10 +29,11 @@
 -- ARGV[14] tenant
 -- ARGV[15] evidence   starts lately from which on the rate of starts is believed
 --
--- Returns {state, score, accepted at, deadline, ahead, peers, starts, sooner, span, workers, idle}: of
--- the job as it now stands, with its place in BullMQ's set and its instants as text, ms; jobs that go
--- first, and how many of them are of its class; jobs started lately, how many of them of classes
--- before its own, and within how many ms; live workers, 1 when one with room waits for jobs.
+-- Returns {state, score, accepted at, deadline, ahead, peers, starts, sooner, span, workers, idle,
+-- picky}: of the job as it now stands, with its place in BullMQ's set and its instants as text, ms;
+-- jobs that go first, and how many of them are of its class; jobs started lately, how many of them of
+-- classes before its own, and within how many ms; live workers, 1 when one with room waits for jobs,
+-- 1 when one is to be told of a job that is no batch work.
 -- Accepting twice changes nothing and says the same. A job that could not start in time at the rate
 -- of late is not made, and leaves nothing behind: its state is 'refused', and the rest what it would
 -- have been. Without a live worker, or while one waits for jobs, nothing is refused.
@@ -43,6 +45,7 @@ local known = redis.call('HMGET', entry, 'state', 'turn', 'accepted_at', 'deadli
 local now = now_ms()
 local workers = redis.call('ZCOUNT', KEYS[6], now, '+inf')
 local idle = redis.call('EXISTS', KEYS[9])
+local picky = tonumber(ARGV[5]) < BATCH and redis.call('EXISTS', KEYS[12]) or 0
 
 -- Where a job of this turn stands, with the counts in the order of the reply.
 local function stand(turn)
@@ -54,7 +57,7 @@ end
 
 local function reply(state, standing, accepted_at, deadline_at)
   return {state, standing.score, accepted_at, deadline_at, standing.ahead, standing.peers,
-    standing.starts, standing.sooner, standing.span, workers, idle}
+    standing.starts, standing.sooner, standing.span, workers, idle, picky}
 end
 
 -- Whether even the faster of two ways is too slow: behind all that goes first, of what is left beside

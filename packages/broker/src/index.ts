@@ -33,7 +33,8 @@ export {
   type WorkerBrokerOptions,
 } from "./worker-broker.ts";
 export type { EngineState, WorkerStatus } from "./worker-presence.ts";
-export type { Slots } from "./intake.ts";
+export type { BatchSlots, Slots } from "./intake.ts";
+export { estimateTokens } from "./token-estimate.ts";
 export { writeTokenIds, type IdsBefore } from "./token-ids.ts";
 export type { WrittenOutput } from "./written-output.ts";
 export type { LogItem, LossReason, Source } from "./token-writer.ts";

@@ -3,18 +3,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { jobIdSchema, type JobId } from "@headrace/contract";
 import { UnrecoverableError, Worker, type Job } from "bullmq";
 import type { Redis } from "ioredis";
-import { z } from "zod";
 
 import { claimJob, type Attempt, type Claim, type Unclaimable } from "./claim.ts";
 import { insist, type Insistence } from "./insist.ts";
 import { renewLocks } from "./job-locks.ts";
+import { QUEUE_CLASSES } from "./job-queue.ts";
 import { keys } from "./keys.ts";
 import { LaterJobs } from "./later-jobs.ts";
 import type { Report } from "./redis.ts";
-import { script } from "./script.ts";
+import { BLOCK_SECONDS, WaitingJobs, type Waiting } from "./waiting-jobs.ts";
 import type { Holder } from "./worker-presence.ts";
-
-const backlog = script("backlog", z.int());
 
 /** A crashed worker's jobs are taken up again within lock + check: 20 s. */
 const LOCK_MS = 15_000;
@@ -24,10 +22,9 @@ const RENEW_MS = 5_000;
 const SELF_FENCE_MS = 10_000;
 /** BullMQ must never fail a stalled job by itself: deaths are counted at claim. */
 const STALLS_ALLOWED = 1_000_000;
-/** One wait for a job. Whoever was not woken in spite of a job finds it after this. */
-const BLOCK_SECONDS = 2;
-/** How long a worker that waits counts as waiting: one wait, and the way to the next. */
-const IDLE_MS = 2_500;
+/** There may be a job of any kind. */
+const PERHAPS_ONE: Waiting = { others: 1, batch: 0 };
+const NONE: Waiting = { others: 0, batch: 0 };
 /** Jobs fetched side by side: BullMQ hands out one per round trip. */
 const FETCH_LIMIT = 16;
 const RETRY_MS = 500;
@@ -46,6 +43,15 @@ export interface Slots {
   readonly start: (attempt: Attempt) => boolean;
   /** The lock of a job in a slot is lost: another worker may have it already. */
   readonly onLockLost: (job: JobId) => void;
+  /** What limits batch work beyond the slots; left out where nothing does. */
+  readonly batch?: BatchSlots;
+}
+
+/** Of the free slots, those that batch work may have. */
+export interface BatchSlots {
+  readonly countFree: () => number;
+  /** Resolves once there is one, or the signal is aborted. */
+  readonly whenFree: (signal: AbortSignal) => Promise<void>;
 }
 
 /** Gives back a claim that cannot be followed: it came too late, or its job cannot be read. */
@@ -89,14 +95,19 @@ export class Intake {
   readonly #admissions = new Set<Promise<void>>();
   /** Each is one of the admissions, too. */
   readonly #laterJobs = new LaterJobs();
+  /** Admissions of batch work. */
+  #admittingBatch = 0;
+  readonly #waiting: WaitingJobs;
   #tokens = 0;
 
   constructor(
-    redis: Redis,
+    connections: { readonly redis: Redis; readonly blocking: Redis },
     holder: Taker,
     wiring: { readonly slots: Slots & Declining; readonly insistence: Insistence },
   ) {
+    const { redis } = connections;
     this.#redis = redis;
+    this.#waiting = new WaitingJobs(connections, holder);
     this.#holder = holder;
     this.#slots = wiring.slots;
     this.#insistence = wiring.insistence;
@@ -119,7 +130,7 @@ export class Intake {
   /** Pull until the signal is aborted. A job fetched or claimed after that is handed back. */
   async run(signal: AbortSignal): Promise<void> {
     await this.#bull.startStalledCheckTimer();
-    let left = 1;
+    let left = PERHAPS_ONE;
     while (!signal.aborted) {
       await this.#laterJobs.whenDone(signal);
       const slots = await this.#slots.whenFree(signal);
@@ -129,14 +140,14 @@ export class Intake {
         await unlessAborted(Promise.race(this.#admissions), signal);
         continue;
       }
-      if (left === 0) {
-        await unlessAborted(this.#awaitMarker(signal), signal);
-        left = 1;
+      const takeable = left.others + Math.min(left.batch, this.#countBatchFree());
+      if (takeable === 0) {
+        left = await this.#awaitJobs(signal);
         continue;
       }
-      const count: number = Math.min(left, free, FETCH_LIMIT);
+      const count: number = Math.min(takeable, free, FETCH_LIMIT);
       // What a fetch that is left behind brings is handed back.
-      left = (await unlessAborted(this.#fetchSome(count, signal), signal)) ?? 0;
+      left = (await unlessAborted(this.#fetchSome(count, signal), signal)) ?? NONE;
     }
   }
 
@@ -158,7 +169,7 @@ export class Intake {
     if (held === null) return;
     try {
       await held.job.moveToWait(held.token);
-      await this.#wakeIdleWorker();
+      await this.#waiting.wake();
     } catch (error) {
       // The lock runs out, and the stalled check puts the job back instead.
       this.#report(new Error(`handing back ${hold.job} is left to its lock`, { cause: error }));
@@ -204,13 +215,32 @@ export class Intake {
     return held;
   }
 
-  /** Wait until the queue may have a job, for two seconds at the most. */
-  async #awaitMarker(signal: AbortSignal): Promise<void> {
+  /** Batch work that may start now, less what is about to. */
+  #countBatchFree(): number {
+    const free = this.#slots.batch?.countFree() ?? Number.POSITIVE_INFINITY;
+    return Math.max(0, free - this.#admittingBatch);
+  }
+
+  /** Wait until the queue may have a job that may start. @returns what is known of it then */
+  async #awaitJobs(signal: AbortSignal): Promise<Waiting> {
+    const { batch } = this.#slots;
+    if (batch === undefined || this.#countBatchFree() > 0) {
+      await unlessAborted(this.#awaitMarker(signal), signal);
+      return this.#countBatchFree() > 0 ? PERHAPS_ONE : this.#countBacklog();
+    }
+    // What comes after this count is told of.
+    const before = await this.#countBacklog();
+    if (before.others > 0) return before;
+    const isAdmitting = this.#admittingBatch > 0;
+    const room = isAdmitting ? Promise.race(this.#admissions) : batch.whenFree(signal);
+    await unlessAborted(Promise.race([room, this.#awaitOthers(signal)]), signal);
+    return this.#countBacklog();
+  }
+
+  async #awaitOthers(signal: AbortSignal): Promise<void> {
     try {
-      const marker = await this.#bull.backend.waitForJob(BLOCK_SECONDS);
-      // Whoever cannot follow it leaves it to another: the engine may have filled up meanwhile.
-      const isFree = !signal.aborted && !this.#laterJobs.isYielding && this.#slots.countFree() > 0;
-      if (marker !== null && !isFree) await this.#wakeIdleWorker();
+      await this.#waiting.whenOthers();
+      if (signal.aborted || this.#slots.countFree() === 0) await this.#waiting.wakePicky();
     } catch (error) {
       if (signal.aborted) return;
       this.#report(new Error("waiting for a job, to be repeated", { cause: error }));
@@ -218,28 +248,37 @@ export class Intake {
     }
   }
 
-  /** Fetch jobs side by side. @returns how many are left in the queue; 0 when it gave none */
-  async #fetchSome(count: number, signal: AbortSignal): Promise<number> {
+  /** Wait until the queue may have a job, for two seconds at the most. */
+  async #awaitMarker(signal: AbortSignal): Promise<void> {
+    try {
+      const marker = await this.#bull.backend.waitForJob(BLOCK_SECONDS);
+      // Whoever cannot follow it leaves it to another: the engine may have filled up meanwhile.
+      const isFree = !signal.aborted && !this.#laterJobs.isYielding && this.#slots.countFree() > 0;
+      if (marker !== null && !isFree) await this.#waiting.wake();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#report(new Error("waiting for a job, to be repeated", { cause: error }));
+      await delay(RETRY_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Fetch jobs side by side. @returns how many are left in the queue; none when it gave none */
+  async #fetchSome(count: number, signal: AbortSignal): Promise<Waiting> {
     this.#fetches = Promise.all(Array.from({ length: count }, () => this.#fetch(signal)));
     const fetched = await this.#fetches;
     const left = await this.#countBacklog();
     // A paused queue has jobs and gives none: asking on would go round at full speed.
-    return fetched.includes(true) ? left : 0;
+    return fetched.includes(true) ? left : NONE;
   }
 
-  async #countBacklog(): Promise<number> {
-    const { code, version } = this.#holder;
-    const lists = ["wait", "prioritized", "marker"].map((name) => keys.queue(code, version, name));
+  async #countBacklog(): Promise<Waiting> {
     const hasRoom = this.#slots.countFree() > this.#admitting;
+    const room = this.#countBatchFree() > 0 ? "any" : "others";
     try {
-      return await backlog(
-        this.#redis,
-        [...lists, keys.idle(code, version)],
-        [hasRoom ? "1" : "", IDLE_MS],
-      );
+      return await this.#waiting.count(hasRoom ? room : "none");
     } catch (error) {
       this.#report(new Error("counting a queue, to be repeated", { cause: error }));
-      return 1;
+      return PERHAPS_ONE;
     }
   }
 
@@ -262,9 +301,14 @@ export class Intake {
 
   /** Claim a job without holding up the next fetch. */
   #admit(job: Job, token: string, signal: AbortSignal): void {
+    const batch = job.priority === QUEUE_CLASSES.batch ? 1 : 0;
+    this.#admittingBatch += batch;
     const admission = (job.deferredFailure ? giveUp(job, token) : this.#claim(job, token, signal))
       .catch(this.#report)
-      .finally(() => this.#admissions.delete(admission));
+      .finally(() => {
+        this.#admissions.delete(admission);
+        this.#admittingBatch -= batch;
+      });
     this.#admissions.add(admission);
   }
 
@@ -310,12 +354,6 @@ export class Intake {
     // Not acknowledged while its entry may only be late. The pause keeps it from going round.
     await delay(RETRY_MS);
     return this.handBack(hold);
-  }
-
-  /** BullMQ's `moveToWait` of a prioritized job wakes nobody: an idle worker would sleep on. */
-  async #wakeIdleWorker(): Promise<void> {
-    const { code, version } = this.#holder;
-    await this.#redis.zadd(keys.queue(code, version, "marker"), 0, "0");
   }
 
   async #renew(): Promise<void> {

@@ -16,7 +16,12 @@ export interface Place {
   readonly class: number;
   /** The class, and within it the job's turn, as Redis spells it. */
   readonly score: string;
+  /** Whether a worker that has no room for batch work is to be told of the job. */
+  readonly isAwaited: boolean;
 }
+
+/** The one member of a set that workers wait for, as BullMQ's own marker has it. */
+export const MARK = "0";
 
 /** BullMQ's word for what a job does: every job of a queue does the same. */
 const TASK = "generate";
@@ -48,7 +53,11 @@ export class JobQueues {
     // That ended jobs are removed is said once, by the worker: said here, each job would store it.
     const added = new Job(queue, TASK, {}, { jobId: job, priority: place.class }, job);
     const set = keys.queue(code, version, "prioritized");
-    await Promise.all([added.addJob(client), this.#redis.zadd(set, "XX", place.score, job)]);
+    await Promise.all([
+      added.addJob(client),
+      this.#redis.zadd(set, "XX", place.score, job),
+      place.isAwaited ? this.#redis.zadd(keys.others(code, version), 0, MARK) : null,
+    ]);
   }
 
   /** Take a job out of its queue, unless a worker holds it. @returns whether it is out */

@@ -20,6 +20,8 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{<code>}:workers` | model | zset | worker, every 5 s | live workers, dead ones trimmed | for ever | worker |
  * | `hr:{<code>}:worker:<worker>` | model | string | worker, every 5 s | one per worker | 15 s | worker |
  * | `hr:{<code>}:idle:<version>` | model | string | backlog | one per version | 2.5 s | next wait |
+ * | `hr:{<code>}:picky:<version>` | model | string | backlog | one per version | 2.5 s | next wait |
+ * | `hr:{<code>}:others:<version>` | model | zset | ingress, worker | one member | for ever | the worker that takes it |
  * | `hr:{<code>}:turns:<version>` | model | hash | accept, claim, end | ≤ 2 × tenants with waiting jobs + 72 fields | for ever | accept: starts anew |
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
  * | `hr:{<code>}:mark` | model | string | ingress, `replicated` level | one | 60 s | next submit |
@@ -84,6 +86,8 @@ export const keys = {
   workers: (code: ModelCode): string => `hr:{${code}}:workers`,
   worker: (code: ModelCode, worker: string): string => `hr:{${code}}:worker:${worker}`,
   idle: (code: ModelCode, version: string): string => `hr:{${code}}:idle:${version}`,
+  picky: (code: ModelCode, version: string): string => `hr:{${code}}:picky:${version}`,
+  others: (code: ModelCode, version: string): string => `hr:{${code}}:others:${version}`,
   turns: (code: ModelCode, version: string): string => `hr:{${code}}:turns:${version}`,
   lease: (code: ModelCode, ingress: string): string => `hr:{${code}}:lease:${ingress}`,
   mark: (code: ModelCode): string => `hr:{${code}}:mark`,

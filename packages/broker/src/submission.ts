@@ -37,6 +37,7 @@ const acceptance = z.tuple([
   z.int(),
   z.int(),
   z.literal([0, 1]),
+  z.literal([0, 1]),
 ]);
 const accept = script("accept", acceptance);
 type Acceptance = z.infer<typeof acceptance>;
@@ -216,6 +217,7 @@ export class SubmissionDesk {
         keys.idle(code, model.version),
         keys.turns(code, model.version),
         keys.queue(code, model.version, "wait"),
+        keys.picky(code, model.version),
       ],
       [
         id,
@@ -248,11 +250,11 @@ export class SubmissionDesk {
   ): Promise<Submitted> {
     const { idempotencyKey, model, spec } = submission;
     const [state, score, acceptedAt, deadlineAt] = accepted;
+    const picky = accepted[11];
     const isQueued = state === "queued";
+    const place = { class: QUEUE_CLASSES[spec.priority], score, isAwaited: picky === 1 };
     await Promise.all([
-      isQueued
-        ? this.#add(id, model.version, { class: QUEUE_CLASSES[spec.priority], score })
-        : null,
+      isQueued ? this.#add(id, model.version, place) : null,
       this.#bookings.settle(id, spec.tenant, idempotencyKey),
       this.#confirm(id, submission),
     ]);

@@ -192,7 +192,11 @@ export class Sweep {
         // In no list, yet perhaps not gone: a leftover would make the add a silent no-op.
         await this.#queues.remove(job, version);
         await this.#redis.zadd(keys.versions(code), "NX", 0, version);
-        const place = { class: Number(found[at + 2]), score: String(found[at + 3]) };
+        const place = {
+          class: Number(found[at + 2]),
+          score: String(found[at + 3]),
+          isAwaited: true,
+        };
         await this.#queues.add(job, version, place);
       }
       return { seen: Number(seen), mended: found.length / 4 };
@@ -218,7 +222,7 @@ export class Sweep {
     const ofQueue = [...lists, ...leftovers].map((name) => keys.queue(code, version, name));
     await forgetVersion(
       this.#redis,
-      [keys.versions(code), ...ofQueue, keys.turns(code, version)],
+      [keys.versions(code), ...ofQueue, keys.turns(code, version), keys.others(code, version)],
       [version, FORGOTTEN_MS],
     );
   }

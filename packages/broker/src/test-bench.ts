@@ -28,6 +28,8 @@ export class TestWorker {
   #running: Promise<void> = Promise.resolve();
   /** Jobs it takes at once. */
   slots = 8;
+  /** How many of them may be batch work. */
+  batchSlots = Number.POSITIVE_INFINITY;
 
   /** The broker it works through. */
   get broker(): WorkerBroker {
@@ -58,11 +60,18 @@ export class TestWorker {
         countFree: () => this.slots,
         start: (attempt) => {
           this.slots -= 1;
+          if (attempt.spec.priority === "batch") this.batchSlots -= 1;
           this.attempts.push(new TestSource(attempt));
           this.#arrivals.dispatchEvent(new Event("attempt"));
           return true;
         },
         onLockLost: (job) => this.lockLost.push(job),
+        batch: {
+          countFree: () => this.batchSlots,
+          whenFree: async (signal) => {
+            while (this.batchSlots <= 0 && !signal.aborted) await once(this.#arrivals, "slot");
+          },
+        },
       },
       (job) => {
         this.cancelled.push(job);
@@ -97,6 +106,12 @@ export class TestWorker {
   /** Have room for this many jobs from now on. */
   free(slots: number): void {
     this.slots = slots;
+    this.#arrivals.dispatchEvent(new Event("slot"));
+  }
+
+  /** Let so much batch work start from now on. */
+  freeForBatch(slots: number): void {
+    this.batchSlots = slots;
     this.#arrivals.dispatchEvent(new Event("slot"));
   }
 

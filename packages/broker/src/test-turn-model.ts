@@ -1,7 +1,7 @@
 import { QUEUE_CLASSES } from "./job-queue.ts";
 import type { Wish } from "./test-line.ts";
 
-/** What a lower class gets of all starts: as `lua/include/turn.lua` has it. */
+/** Least share of what is started that a lower class gets: as `lua/include/turn.lua` has it. */
 const SHARES: ReadonlyMap<number, number> = new Map([
   [2, 0.2],
   [3, 0.05],
@@ -62,12 +62,13 @@ export class TurnModel {
   #owe(of: number, share: number, started: Waiting): void {
     const before = this.#owed.get(of) ?? 0;
     const { cost } = started;
-    const owed = of === started.of ? Math.max(before - cost, -cost) : before + share * cost;
+    const owed =
+      of === started.of ? Math.max(before - cost, -cost) : before + (cost * share) / (1 - share);
     const head = this.#inOrder().find(
       (waiting) => waiting.of === of && this.#first.get(of) !== waiting.job,
     );
-    if (owed > 0 && head !== undefined && !this.#first.has(of)) this.#first.set(of, head.job);
-    this.#owed.set(of, owed > 0 && head === undefined ? 0 : owed);
+    if (owed >= cost && head !== undefined && !this.#first.has(of)) this.#first.set(of, head.job);
+    this.#owed.set(of, owed >= cost && head === undefined ? 0 : owed);
   }
 
   #leave(left: Waiting): void {

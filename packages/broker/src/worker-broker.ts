@@ -59,6 +59,7 @@ export type ReleaseReason = "handed_back" | "engine_error" | "cannot_continue";
 export class WorkerBroker {
   readonly #redis: Redis;
   readonly #subscriber: Redis;
+  readonly #blocking: Redis;
   readonly #code: ModelCode;
   readonly #writer: TokenWriter;
   readonly #intake: Intake;
@@ -68,12 +69,13 @@ export class WorkerBroker {
   readonly #presence: WorkerPresence;
 
   private constructor(
-    connections: { readonly redis: Redis; readonly subscriber: Redis },
+    connections: Connections,
     holder: Taker,
     wiring: PresenceWiring & { readonly slots: Slots },
   ) {
     this.#redis = connections.redis;
     this.#subscriber = connections.subscriber;
+    this.#blocking = connections.blocking;
     this.#code = holder.code;
     const { slots, report } = wiring;
     this.#insistence = {
@@ -84,7 +86,7 @@ export class WorkerBroker {
     };
     this.#writer = new TokenWriter(this.#redis, holder.code, this.#insistence);
     this.#watch = new RedisWatch(this.#redis, report);
-    this.#intake = new Intake(this.#redis, holder, {
+    this.#intake = new Intake(connections, holder, {
       slots: {
         ...slots,
         whenFree: (signal) => this.#whenStartable(slots, signal),
@@ -111,6 +113,7 @@ export class WorkerBroker {
     const connections = {
       redis: connectWorker(redisUrl, report),
       subscriber: connectSubscriber(redisUrl, report),
+      blocking: connectWorker(redisUrl, report),
     };
     try {
       await whenReady(connections.redis, READY_MS);
@@ -210,7 +213,7 @@ export class WorkerBroker {
     this.#patience.abort();
     this.#writer.shutdown();
     await Promise.all([this.#presence.leave(), this.#intake.close()]);
-    for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();
+    for (const redis of [this.#redis, this.#subscriber, this.#blocking]) redis.disconnect();
   }
 
   /** Slots that are free while Redis has room for what they would write. */
@@ -270,6 +273,13 @@ export class WorkerBroker {
     if (code === 1) await this.#intake.handBack(attempt);
     else await this.#intake.acknowledge(attempt);
   }
+}
+
+/** One for commands, one for messages, one that waits for jobs. */
+interface Connections {
+  readonly redis: Redis;
+  readonly subscriber: Redis;
+  readonly blocking: Redis;
 }
 
 /** A name that people can trace to its process, and that no other worker has. */

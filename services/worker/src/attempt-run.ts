@@ -29,6 +29,8 @@ export interface AttemptTools {
   readonly gpu: GpuClock;
   /** The engine accepted the job: it has room. */
   readonly onAccepted: () => void;
+  /** The engine has read the prompt: the first output is there. */
+  readonly onBegun: () => void;
 }
 
 /** One attempt in one slot: drives the engine, and hands its output to the broker. */
@@ -232,6 +234,7 @@ export class AttemptRun implements Source {
     if (this.#hasOutput) return this.#tools.broker.notify(this, false);
     if (!carriesOutput(choices)) return;
     this.#hasOutput = true;
+    this.#tools.onBegun();
     this.#tools.broker.notify(this, true);
   }
 

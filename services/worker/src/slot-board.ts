@@ -22,6 +22,11 @@ export class SlotBoard {
     return this.#inFlight;
   }
 
+  /** How many slots there are. */
+  get size(): number {
+    return this.#window.size;
+  }
+
   /** A job is in a slot. */
   take(): void {
     this.#inFlight += 1;

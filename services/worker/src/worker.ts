@@ -1,11 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { WorkerBroker, type Attempt } from "@headrace/broker";
+import { estimateTokens, WorkerBroker, type Attempt } from "@headrace/broker";
 import { PlatformError, type Outcome } from "@headrace/contract";
 import { Engine, EngineError, InFlightWindow, type EngineTraits } from "@headrace/engine";
 import { createReport, processName, type Log, type Metrics } from "@headrace/runtime";
 
 import { AttemptRun } from "./attempt-run.ts";
+import { BatchRoom, type Entry } from "./batch-room.ts";
 import type { WorkerConfig } from "./config.ts";
 import { EngineHealth } from "./engine-health.ts";
 import { WorkerEvents } from "./events.ts";
@@ -38,6 +39,7 @@ export class Worker {
   readonly #engine: Engine;
   readonly #window: InFlightWindow;
   readonly #board: SlotBoard;
+  readonly #batchRoom: BatchRoom;
   readonly #gpu: GpuClock;
   readonly #events: WorkerEvents;
   readonly #runs = new Map<string, AttemptRun>();
@@ -62,6 +64,7 @@ export class Worker {
       initialSize: config.WORKER_INITIAL_IN_FLIGHT,
     });
     this.#board = new SlotBoard(this.#window);
+    this.#batchRoom = new BatchRoom(this.#board);
     this.#gpu = new GpuClock(config.WORKER_GPUS);
     this.#events = new WorkerEvents(metrics, {
       inFlight: () => this.#board.inFlight,
@@ -138,6 +141,7 @@ export class Worker {
       {
         whenFree: (signal) => this.#board.whenFree(signal),
         countFree: () => this.#board.countFree(),
+        batch: this.#batchRoom,
         start: (attempt) => this.#start(attempt, traits),
         onLockLost: (job) => this.#runs.get(job)?.onLost("lock_lost"),
       },
@@ -163,6 +167,7 @@ export class Worker {
         if (traits.hasMetrics) health.answered();
         this.#window.onLoad(load, inFlight, performance.now());
         this.#board.check();
+        this.#batchRoom.check();
       } catch (error) {
         if (signal.aborted) return;
         health.failed(error);
@@ -190,12 +195,14 @@ export class Worker {
     if (this.#broker === null || this.#board.isReserved) return false;
     this.#board.take();
     if (attempt.isSuspect) this.#board.reserve();
+    const stay = this.#batchRoom.enter(toEntry(attempt));
     const run = new AttemptRun(attempt, {
       engine: this.#engine,
       traits,
       broker: this.#broker,
       gpu: this.#gpu,
       onAccepted: () => this.#window.onAccepted(performance.now()),
+      onBegun: stay.begin,
     });
     this.#runs.set(attempt.job, run);
     const ending = this.#carryOut(run, this.#broker)
@@ -206,6 +213,7 @@ export class Worker {
         this.#endings.delete(ending);
         if (attempt.isSuspect) this.#board.endReservation();
         this.#board.free();
+        stay.leave();
       });
     this.#endings.add(ending);
     return true;
@@ -278,6 +286,11 @@ export class Worker {
     ]);
     this.#log.info({ handedBack }, "drained");
   }
+}
+
+function toEntry({ spec }: Attempt): Entry {
+  const { promptTokens } = estimateTokens(spec.endpoint, spec.request);
+  return { isBatch: spec.priority === "batch", promptTokens };
 }
 
 /** What may be logged of a failure: an engine's own words can quote the prompt. */

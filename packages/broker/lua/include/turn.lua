@@ -13,6 +13,8 @@
 
 -- Scores of one class: what BullMQ multiplies a priority by.
 local BAND = 4294967296
+-- The class of batch work.
+local BATCH = 3
 -- Virtual time per unit of score. A score has 51 bits below the class: 2^49 tokens, and quarters.
 local SCALE = 131072
 local LEAST_STEP = 0.25
@@ -91,8 +93,8 @@ local function put_first(prioritized, class)
   return true
 end
 
--- Take note that a job has started for the first time: virtual time moves on, and classes below get
--- what they are owed. A job from before virtual time last began says nothing of where it is.
+-- Take note that a job has started for the first time: virtual time moves on, and a class that is owed
+-- as much as this job takes has its turn. A job from before virtual time last began says nothing of where it is.
 local function start_turn(turns, prioritized, turn, accepted_at)
   local field = redis.call('HMGET', turns, 'began', 'v' .. turn.class, 'owed2', 'owed3')
   if not field[1] or tonumber(accepted_at) < tonumber(field[1]) then return end
@@ -101,9 +103,9 @@ local function start_turn(turns, prioritized, turn, accepted_at)
     if class == turn.class then
       owed[class] = math.max(owed[class] - turn.cost, -turn.cost)
     else
-      owed[class] = owed[class] + share * turn.cost
+      owed[class] = owed[class] + turn.cost * share / (1 - share)
     end
-    if owed[class] > 0 and not put_first(prioritized, class) then owed[class] = 0 end
+    if owed[class] >= turn.cost and not put_first(prioritized, class) then owed[class] = 0 end
   end
   redis.call('HSET', turns, 'v' .. turn.class, string.format('%.17g', math.max(tonumber(field[2] or 1), turn.start)),
     'owed2', owed[2], 'owed3', owed[3])
