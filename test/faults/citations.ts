@@ -136,6 +136,12 @@ export const CITATIONS: readonly Citation[] = [
     test: "does not keep those behind it from running",
   },
   {
+    fault: "every reply to every script is lost once",
+    outcome: "nothing is done or charged twice",
+    file: `${BROKER}/lost-replies.test.ts`,
+    test: "does nothing twice",
+  },
+  {
     fault: "the engine is full (503)",
     outcome: "the job goes back, no attempt burned",
     file: TROUBLE,

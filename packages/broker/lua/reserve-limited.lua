@@ -96,6 +96,8 @@ end
 
 local first = find_first(KEYS[8], KEYS[2], ARGV[3])
 if first then return reply(first, '', 0) end
+-- This very submit again: all of it was done, and the reply was lost.
+if redis.call('ZSCORE', KEYS[1], id) then return reply({1, id, 1}, '', 0) end
 local reason, wait = refusal()
 if reason then return reply({-2, id, 0}, reason, wait) end
 
