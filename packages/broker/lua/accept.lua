@@ -19,7 +19,7 @@
 -- ARGV[5]  class      BullMQ's priority: 1, 2 or 3, lower is sooner
 -- ARGV[6]  version    model version: the queue it waits in
 -- ARGV[7]  ingress    who reads the answer, '' for nobody yet
--- ARGV[8]  attached   '1' when the job lives only as long as that ingress
+-- ARGV[8]  attached   '<ingress> <call>' when the job lives only as long as that call, else ''
 -- ARGV[9]  fragile    '1' when a job that has shown output must not start over
 -- ARGV[10] run        which run of Redis the caller knows this to be, '' for not known: should it be
 --                     another by now, the first attempt passes over some epochs, and that is all
@@ -86,8 +86,8 @@ if not known[1] then
     'retention_ms', ARGV[4], 'deadline_at', deadline_at,
     'version', ARGV[6], 'spec', ARGV[2], 'run', ARGV[10], 'owner', ARGV[11])
   if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
-  if ARGV[8] == '1' then
-    redis.call('HSET', entry, 'attached', ARGV[7])
+  if ARGV[8] ~= '' then
+    redis.call('HSET', entry, 'attached', ARGV[8])
     redis.call('ZADD', KEYS[4], now, id)
   end
   if ARGV[9] == '1' then redis.call('HSET', entry, 'fragile', 1) end

@@ -8,14 +8,16 @@
 -- KEYS[5]  attached  zset
 -- ARGV[1]  id
 -- ARGV[2]  slot  prefix of the slot's keys
+-- ARGV[3]  attached  '' to cancel it in any case, else only while it lives as long as this call
 --
--- Returns the state the job was in, or nil when there is none. Cancelling an ended job changes
+-- Returns the state the job was in, or nil when there is none, or another call's. Cancelling an ended job changes
 -- nothing. The worker's message may be lost: its next append is fenced within 500 ms all the same.
 -- @include end-job
 local job = named_job(ARGV[1], ARGV[2])
-local field = redis.call('HMGET', job.entry, 'state', 'token')
+local field = redis.call('HMGET', job.entry, 'state', 'token', 'attached')
 local state, worker = field[1], string.match(field[2] or '', '^[^:]+')
 if state ~= 'queued' and state ~= 'in_progress' then return state end
+if ARGV[3] ~= '' and field[3] ~= ARGV[3] then return nil end
 
 end_job(job, 'cancelled', '{}', {})
 if state == 'in_progress' and worker then

@@ -18,6 +18,7 @@
 --              month in billionths
 -- ARGV[17] month     UTC, as 2026-11, by the caller's clock: it decides once a month
 -- ARGV[18] holds     '1' when the key has limits, '' when only the address has
+-- ARGV[19] fresh     '1' when it is a new job whatever the record says
 --
 -- Returns {verdict, id, reserved, reason, wait, requests limit, remaining, reset, tokens limit,
 -- remaining, reset}. The first three as in reserve, or {-2, id, 0} when a limit forbids it, by the
@@ -94,6 +95,8 @@ local function reply(verdict, reason, wait)
     of_tokens[1], of_tokens[2], of_tokens[3]}
 end
 
+-- What is refused must not be taken for the call before it, when it is repeated.
+if ARGV[19] == '1' and KEYS[8] then redis.call('DEL', KEYS[8]) end
 local first = find_first(KEYS[8], KEYS[2], ARGV[3])
 if first then return reply(first, '', 0) end
 -- This very submit again: all of it was done, and the reply was lost.

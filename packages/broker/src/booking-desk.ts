@@ -35,6 +35,8 @@ const BOOKING_LEASE_MS = 60_000;
 const TENANT_MS = 5_000;
 /** OpenAI and Stripe remember a key for a day at the least. */
 const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
+/** How long OpenAI's SDK may take to repeat a call: it waits for an answer for ten minutes. */
+const SDK_RETRY_MS = 600_000;
 /** Costs are counted in whole billionths. */
 const BILLIONTHS = 1e9;
 /** The address of a caller that has none: a connection that is closed by now. */
@@ -93,21 +95,28 @@ export class BookingDesk {
   }
 
   /** The job is accepted: its booking must not be taken for one that came to nothing. */
-  async settle(id: JobId, tenant: string, idempotencyKey: string | null): Promise<void> {
-    if (idempotencyKey === null) return;
-    const booking = `${id} ${keys.once(tenant, idempotencyKey)}`;
+  async settle(id: JobId, submission: Submission): Promise<void> {
+    const record = toRecord(submission);
+    if (record === null) return;
     try {
-      await this.#redis.zrem(keys.reserved(tenant), booking);
+      await this.#redis.zrem(keys.reserved(submission.spec.tenant), `${id} ${record.key}`);
     } catch (error) {
       this.#report(new Error("a settled booking is left to the sweep", { cause: error }));
     }
   }
 
+  /** Find the job that a call of OpenAI's SDK made when it was made last. */
+  async findRepeated(submission: Submission): Promise<JobId | null> {
+    const record = toRecord(submission);
+    const kept = record === null ? null : await this.#redis.get(record.key);
+    return kept === null ? null : findJobId(kept.split(" ")[1] ?? "");
+  }
+
   /** The job was refused after all: leave nothing of it. What cannot be undone now, the sweep undoes. */
   async undo(id: JobId, submission: Submission): Promise<void> {
-    const { spec, idempotencyKey, limits } = submission;
+    const { spec, limits } = submission;
     const { tenant } = spec;
-    const record = idempotencyKey === null ? [] : [keys.once(tenant, idempotencyKey)];
+    const record = toRecordKeys(toRecord(submission));
     try {
       await Promise.all([
         unbook(
@@ -133,14 +142,14 @@ export class BookingDesk {
 
   async #reserve(job: JobId, submission: Submission): Promise<[1 | 0 | -1, string, 0 | 1]> {
     const { tenant } = submission.spec;
-    const key = submission.idempotencyKey;
+    const record = toRecord(submission);
     return reserve(
       this.#redis,
-      [keys.jobs(tenant), keys.reserved(tenant), ...(key ? [keys.once(tenant, key)] : [])],
+      [keys.jobs(tenant), keys.reserved(tenant), ...toRecordKeys(record)],
       [
         job,
         BOOKING_LEASE_MS,
-        ...(key ? [digestOf(submission), IDEMPOTENCY_MS + submission.deadlineMs] : []),
+        ...(record === null ? [] : [record.digest, record.keepMs, record.isFresh ? "1" : ""]),
       ],
     );
   }
@@ -150,7 +159,8 @@ export class BookingDesk {
     job: JobId,
     submission: Submission,
   ): Promise<[1 | 0 | -1, string, 0 | 1]> {
-    const { idempotencyKey: once, address = NOWHERE, onAllowance } = submission;
+    const { address = NOWHERE, onAllowance } = submission;
+    const record = toRecord(submission);
     const hold = toHold(job, submission);
     const { tenant, key, kind, model } = hold;
     const [verdict, text, isOpen, reason, waitMs, ...quotas] = await reserveLimited(
@@ -163,13 +173,13 @@ export class BookingDesk {
         keys.owed(tenant),
         keys.holders(tenant),
         keys.address(tenant, address),
-        ...(once ? [keys.once(tenant, once)] : []),
+        ...toRecordKeys(record),
       ],
       [
         job,
         BOOKING_LEASE_MS,
-        once ? digestOf(submission) : "",
-        once ? IDEMPOTENCY_MS + submission.deadlineMs : "",
+        record?.digest ?? "",
+        record?.keepMs ?? "",
         keys.tenantSlot(tenant),
         key,
         model,
@@ -177,6 +187,7 @@ export class BookingDesk {
         ...this.#toLimits(limits, hold),
         new Date().toISOString().slice(0, "2026-11".length),
         submission.limits === null ? "" : "1",
+        record?.isFresh === true ? "1" : "",
       ],
     );
     const [requestLimit, requestsLeft, requestsReset, tokenLimit, tokensLeft, tokensReset] = quotas;
@@ -225,6 +236,34 @@ export function toHold(job: JobId, { spec, attachedTo }: Submission): Hold {
 
 function toQuota(limit: number, remaining: number, resetMs: number): Quota | null {
   return limit === 0 ? null : { limit, remaining, resetMs };
+}
+
+/** What is remembered of a request, so that it is known when it comes again. */
+interface RequestRecord {
+  readonly key: string;
+  readonly digest: string;
+  readonly keepMs: number;
+  /** It is a new job whatever is remembered under the same key. */
+  readonly isFresh: boolean;
+}
+
+function toRecord(submission: Submission): RequestRecord | null {
+  const { spec, attachedTo, deadlineMs, idempotencyKey, sdkTry } = submission;
+  const { tenant, key = ROOT_KEY } = spec;
+  if (idempotencyKey !== null) {
+    const keepMs = IDEMPOTENCY_MS + deadlineMs;
+    const digest = digestOf(submission);
+    return { key: keys.once(tenant, idempotencyKey), digest, keepMs, isFresh: false };
+  }
+  if (sdkTry === undefined) return null;
+  const kind = attachedTo === null ? "later" : "now";
+  const digest = digestOf(submission);
+  const again = keys.again(tenant, `${kind} ${key} ${digest}`);
+  return { key: again, digest, keepMs: SDK_RETRY_MS, isFresh: true };
+}
+
+function toRecordKeys(record: RequestRecord | null): string[] {
+  return record === null ? [] : [record.key];
 }
 
 /**

@@ -7,6 +7,14 @@ import { script } from "./script.ts";
 
 const cancel = script("cancel", jobStatusSchema.nullable());
 
+/** A job that is to be cancelled. */
+export interface Cancelled {
+  readonly job: JobId;
+  readonly version: string;
+  /** Set when it is to be cancelled only while it lives as long as this call. */
+  readonly attachedTo: string | null;
+}
+
 /** Where a job is that is to be cancelled. */
 export interface Cancelling {
   readonly redis: Redis;
@@ -19,9 +27,8 @@ export interface Cancelling {
  */
 export async function cancelJob(
   { redis, queues }: Cancelling,
-  job: JobId,
-  version: string,
+  { job, version, attachedTo }: Cancelled,
 ): Promise<void> {
-  const state = await cancel(redis, endingKeys(job), [job, keys.slotOf(job)]);
+  const state = await cancel(redis, endingKeys(job), [job, keys.slotOf(job), attachedTo ?? ""]);
   if (state === "queued") await queues.removeEnded(job, version);
 }

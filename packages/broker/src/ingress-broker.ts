@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import {
   isTerminal,
   PlatformError,
+  START,
   type Cursor,
   type Durability,
   type JobId,
@@ -60,6 +61,20 @@ export interface IngressBrokerOptions {
   readonly onKeyEnded?: (id: string) => void;
 }
 
+/** A synchronous call that has its job. */
+export interface AttachedCall {
+  readonly id: JobId;
+  /** False when the SDK's call before this one had made the job. */
+  readonly isNew: boolean;
+  readonly acceptedAtMs: number;
+  readonly follower: Follower;
+  /**
+   * The caller is gone: cancel the job now, or as soon as Redis answers, unless another call lives on
+   * it by then. Resolves when it has been tried.
+   */
+  readonly hangUp: () => Promise<void>;
+}
+
 /** The broker as an ingress sees it: jobs go in, entries come out. */
 export class IngressBroker {
   readonly #redis: Redis;
@@ -76,6 +91,8 @@ export class IngressBroker {
   readonly #unwanted: UnwantedJobs;
   readonly #confirmation: ReplicaConfirmation | null;
   readonly #desk: SubmissionDesk;
+  /** Synchronous calls so far: the number of each tells it from the others of this ingress. */
+  #calls = 0;
   readonly #inbox: Inbox;
   readonly #watch: RedisWatch;
   readonly #sweep: Sweep;
@@ -236,25 +253,29 @@ export class IngressBroker {
   }
 
   /**
-   * Take in a synchronous job that lives only as long as this ingress, and follow it from its
-   * first entry, without a read.
+   * Take in a synchronous job that lives only as long as this call, and follow it from its first
+   * entry, without a read. A call that OpenAI's SDK repeats gets the job that it made before.
    */
   async submitAndFollow(
     submission: Omit<Submission, "attachedTo" | "idempotencyKey">,
     reader: Reader,
-  ): Promise<{ readonly id: JobId; readonly acceptedAtMs: number; readonly follower: Follower }> {
-    const whole = { ...submission, attachedTo: this.#ingress, idempotencyKey: null };
-    await guard(this.#inbox.listen(submission.model.code));
+  ): Promise<AttachedCall> {
+    this.#calls += 1;
+    const attachedTo = `${this.#ingress} ${this.#calls}`;
+    const whole = { ...submission, attachedTo, idempotencyKey: null };
+    const { code, version } = submission.model;
+    await guard(this.#inbox.listen(code));
     const followers: Follower[] = [];
     try {
-      const { id, acceptedAtMs } = await guard(
+      const { id, isNew, acceptedAtMs } = await guard(
         this.#desk.submit(whole, (job) =>
           followers.push(this.#inbox.followNew(job, this.#holding(job, whole, reader))),
         ),
       );
-      const [follower] = followers;
-      if (follower === undefined) throw new PlatformError("internal", `${id} is not new`);
-      return { id, acceptedAtMs, follower };
+      const [own] = followers;
+      const follower = own ?? (await this.follow(id, START, this.#holding(id, whole, reader)));
+      const hangUp = (): Promise<void> => this.#unwanted.cancel({ job: id, version, attachedTo });
+      return { id, isNew, acceptedAtMs, follower, hangUp };
     } catch (error) {
       for (const follower of followers) follower.close();
       throw error;
@@ -320,15 +341,8 @@ export class IngressBroker {
   /** End an open job, stop the worker that runs it. Cancelling an ended job changes nothing. */
   async cancel(record: JobRecord): Promise<void> {
     const tools = { redis: this.#redis, queues: this.#queues };
-    await guard(cancelJob(tools, record.id, record.version));
-  }
-
-  /**
-   * Cancel a job of this ingress' own whose caller has hung up: now, or as soon as Redis answers.
-   * Resolves when it has been tried.
-   */
-  async hangUp(job: JobId, version: string): Promise<void> {
-    await this.#unwanted.cancel(job, version);
+    const { id: job, version } = record;
+    await guard(cancelJob(tools, { job, version, attachedTo: null }));
   }
 
   /** Remove an ended job and all that is stored of it. @throws PlatformError `job_not_ended` */

@@ -34,6 +34,7 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{t:<tenant>}:webhooks` | tenant | hash | ingress, webhooks | 20 endpoints | for ever | - |
  * | `hr:{t:<tenant>}:webhook-secrets` | tenant | hash | ingress | one field | for ever | - |
  * | `hr:{t:<tenant>}:once:<digest>` | tenant | string | reserve | one per Idempotency-Key | 24 h or more | its time to live |
+ * | `hr:{t:<tenant>}:again:<digest>` | tenant | string | reserve | one per call of OpenAI's SDK | 10 min | its time to live |
  * | `hr:{t:<tenant>}:settled` | tenant | hash | settle | one field per model | for ever | next settle |
  * | `hr:{t:<tenant>}:usage:<day>` | tenant | hash | settle | five fields per key and model | 400 days | its time to live |
  * | `hr:{t:<tenant>}:month:<month>` | tenant | hash | settle | two fields per key | 400 days | its time to live |
@@ -128,8 +129,14 @@ export const keys = {
   reserved: (tenant: string): string => `hr:{t:${tenant}}:reserved`,
   /** The caller's key may hold anything: only its digest becomes part of a Redis key. */
   once: (tenant: string, idempotencyKey: string): string =>
-    `hr:{t:${tenant}}:once:${createHash("sha256").update(idempotencyKey).digest("base64url")}`,
+    `hr:{t:${tenant}}:once:${digestOf(idempotencyKey)}`,
+  /** The same for a call of OpenAI's SDK, whose key is what it says. */
+  again: (tenant: string, call: string): string => `hr:{t:${tenant}}:again:${digestOf(call)}`,
 };
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
+}
 
 /** Matches the `workers` key of every model. */
 export const ANY_WORKERS = "hr:{*}:workers";

@@ -39,6 +39,7 @@ const acceptance = z.tuple([
   z.literal([0, 1]),
   z.literal([0, 1]),
 ]);
+const adopt = script("adopt", z.string().nullable());
 const accept = script("accept", acceptance);
 type Acceptance = z.infer<typeof acceptance>;
 
@@ -46,6 +47,9 @@ type Acceptance = z.infer<typeof acceptance>;
 const RATE_EVIDENCE = 10;
 /** The script's word for a job that it did not make. */
 const REFUSED = "refused";
+
+/** Of a job whose caller has come back: it is still to be followed, or its result is there. */
+const USEFUL_STATES: ReadonlySet<string> = new Set(["queued", "in_progress", "completed"]);
 
 /** A job on its way in. */
 export interface Submission {
@@ -63,8 +67,13 @@ export interface Submission {
   readonly idempotencyKey: string | null;
   /** Of the tenant's share between tenants whose jobs wait in the same class: 1 for most. */
   readonly weight: number;
-  /** Set for a synchronous call: the job lives only as long as this ingress. */
+  /** Set for a synchronous call, `<ingress> <call>`: the job lives only as long as that. */
   readonly attachedTo: string | null;
+  /**
+   * Set for a call of OpenAI's SDK: how often it has made the call before. It repeats calls by itself
+   * and names no key, so the body is taken for one, for ten minutes.
+   */
+  readonly sdkTry?: number;
   /** What the caller's key may use; null = anything. */
   readonly limits: KeyLimits | null;
   /** Where the caller is, for limits by address. */
@@ -143,7 +152,10 @@ export class SubmissionDesk {
     const spec = JSON.stringify(submission.spec);
     await this.#admit(submission, spec);
     if (submission.idempotencyKey === null) {
-      return this.#submitNew(submission, spec, beforeAccept);
+      return (
+        (await this.#findRepeated(submission)) ??
+        (await this.#submitNew(submission, spec, beforeAccept))
+      );
     }
     const booking = await this.#bookings.book(newJobId(submission.model.code), submission);
     if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id, submission);
@@ -179,10 +191,30 @@ export class SubmissionDesk {
     } catch (error) {
       // It was never made.
       if (error instanceof PlatformError && error.code === "deadline_unreachable") throw error;
-      // With a key the caller may ask again and wants the job; without one it would be a ghost.
-      this.#unwanted.remember(id, submission.model.version);
+      // With a key, or the SDK, the caller asks again and wants the job; else it would be a ghost.
+      const { sdkTry, attachedTo, model } = submission;
+      if (sdkTry === undefined || attachedTo !== null) {
+        this.#unwanted.remember({ job: id, version: model.version, attachedTo });
+      }
       throw error;
     }
+  }
+
+  /**
+   * Find the job that a call of OpenAI's SDK made when it was made before. One whose caller waits is
+   * this call's from now on, unless it came to nothing: then the call is made anew.
+   */
+  async #findRepeated(submission: Submission): Promise<Submitted | null> {
+    if (!submission.sdkTry) return null;
+    const id = await this.#bookings.findRepeated(submission);
+    if (id === null) return null;
+    const { attachedTo } = submission;
+    const state =
+      attachedTo === null
+        ? await this.#redis.hget(keys.entry(id), "state")
+        : await adopt(this.#redis, [keys.entry(id)], [attachedTo]);
+    const isOfUse = attachedTo === null ? state !== null : USEFUL_STATES.has(state ?? "");
+    return isOfUse ? this.#findFirst(id, submission) : null;
   }
 
   async #findFirst(id: JobId, submission: Submission): Promise<Submitted> {
@@ -226,8 +258,8 @@ export class SubmissionDesk {
         retentionMs,
         QUEUE_CLASSES[spec.priority],
         model.version,
+        attachedTo?.split(" ")[0] ?? "",
         attachedTo ?? "",
-        attachedTo === null ? "" : "1",
         submission.canRestart ? "" : "1",
         this.#watch.run,
         JSON.stringify(toOwner(id, submission)),
@@ -248,14 +280,14 @@ export class SubmissionDesk {
     submission: Submission,
     accepted: Acceptance,
   ): Promise<Submitted> {
-    const { idempotencyKey, model, spec } = submission;
+    const { model, spec } = submission;
     const [state, score, acceptedAt, deadlineAt] = accepted;
     const picky = accepted[11];
     const isQueued = state === "queued";
     const place = { class: QUEUE_CLASSES[spec.priority], score, isAwaited: picky === 1 };
     await Promise.all([
       isQueued ? this.#add(id, model.version, place) : null,
-      this.#bookings.settle(id, spec.tenant, idempotencyKey),
+      this.#bookings.settle(id, submission),
       this.#confirm(id, submission),
     ]);
     const standing = isQueued ? judge(accepted, spec.priority) : null;

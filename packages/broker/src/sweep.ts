@@ -158,10 +158,11 @@ export class Sweep {
       );
       let mended = 0;
       for (let at = 0; at < found.length; at += 2) {
-        const ingress = `${code} ${found[at + 1]}`;
+        const attachedTo = String(found[at + 1]);
+        const ingress = `${code} ${attachedTo.split(" ")[0]}`;
         missing.add(ingress);
         if (!this.#suspects.has(ingress)) continue;
-        await this.#cancel(jobIdSchema.parse(found[at]));
+        await this.#cancel(jobIdSchema.parse(found[at]), attachedTo);
         mended += 1;
       }
       return { seen: Number(seen), mended };
@@ -173,10 +174,12 @@ export class Sweep {
     return cancelled;
   }
 
-  async #cancel(job: JobId): Promise<void> {
+  /** Unless its caller has come back meanwhile, to another ingress. */
+  async #cancel(job: JobId, attachedTo: string): Promise<void> {
     const version = await this.#redis.hget(keys.entry(job), "version");
     if (version === null) return;
-    await cancelJob({ redis: this.#redis, queues: this.#queues }, job, version);
+    const tools = { redis: this.#redis, queues: this.#queues };
+    await cancelJob(tools, { job, version, attachedTo });
   }
 
   async #requeueMissing(code: ModelCode): Promise<number> {

@@ -25,7 +25,9 @@ describe("unwanted jobs", () => {
     await redis.set(keys.entry(broken), "no entry");
     const jobs = [await submit(), await submit()];
 
-    for (const job of [broken, ...jobs]) unwanted.remember(job, "v1");
+    for (const job of [broken, ...jobs]) {
+      unwanted.remember({ job, version: "v1", attachedTo: null });
+    }
     await unwanted.cancelAll();
 
     const { jobs: cancelled } = await ingress.listJobs("default", {
@@ -43,7 +45,9 @@ describe("unwanted jobs", () => {
     const unwanted = new UnwantedJobs({ redis, queues: new JobQueues(redis, report) }, report);
     onTestFinished(() => unwanted.close());
 
-    for (let count = 0; count < 20_010; count += 1) unwanted.remember(newJobId(code), "v1");
+    for (let count = 0; count < 20_010; count += 1) {
+      unwanted.remember({ job: newJobId(code), version: "v1", attachedTo: null });
+    }
 
     expect(reports.map(({ message }) => message)).toEqual([
       "over 20000 jobs wait to be cancelled; others are left to run",

@@ -1,6 +1,6 @@
 import type { JobId } from "@headrace/contract";
 
-import { cancelJob, type Cancelling } from "./cancel.ts";
+import { cancelJob, type Cancelled, type Cancelling } from "./cancel.ts";
 import { isLost } from "./insist.ts";
 import type { Report } from "./redis.ts";
 
@@ -21,8 +21,7 @@ const PAGE = 100;
 export class UnwantedJobs {
   readonly #cancelling: Cancelling;
   readonly #report: Report;
-  /** With the version of each: it names the queue. */
-  readonly #jobs = new Map<JobId, string>();
+  readonly #jobs = new Map<JobId, Cancelled>();
   #timer: NodeJS.Timeout | null = null;
   #isFull = false;
   #isClosed = false;
@@ -33,15 +32,15 @@ export class UnwantedJobs {
   }
 
   /** Cancel a job now, or as soon as Redis answers. Resolves when it has been tried. */
-  async cancel(job: JobId, version: string): Promise<void> {
+  async cancel(job: Cancelled): Promise<void> {
     // While others wait for Redis, so does this one: asking for each would only fill the line.
-    const isSettled = this.#jobs.size === 0 && (await this.#try(job, version));
-    if (!isSettled) this.remember(job, version);
+    const isSettled = this.#jobs.size === 0 && (await this.#try(job));
+    if (!isSettled) this.remember(job);
   }
 
   /** Cancel a job soon: Redis has just failed to answer, and nobody knows what it did. */
-  remember(job: JobId, version: string): void {
-    if (this.#jobs.size < LIMIT) this.#jobs.set(job, version);
+  remember(job: Cancelled): void {
+    if (this.#jobs.size < LIMIT) this.#jobs.set(job.job, job);
     else if (!this.#isFull) {
       this.#isFull = true;
       this.#report(new Error(`over ${LIMIT} jobs wait to be cancelled; others are left to run`));
@@ -52,9 +51,9 @@ export class UnwantedJobs {
   /** Try all that are remembered, for as long as Redis answers. */
   async cancelAll(): Promise<void> {
     for (let page = 1; this.#jobs.size > 0; page = PAGE) {
-      const jobs = [...this.#jobs.entries().take(page)];
-      const settled = await Promise.all(jobs.map(([job, version]) => this.#try(job, version)));
-      jobs.forEach(([job], at) => {
+      const jobs = [...this.#jobs.values().take(page)];
+      const settled = await Promise.all(jobs.map((job) => this.#try(job)));
+      jobs.forEach(({ job }, at) => {
         if (settled[at] === true) this.#jobs.delete(job);
       });
       if (settled.includes(false)) return;
@@ -69,12 +68,12 @@ export class UnwantedJobs {
   }
 
   /** @returns false when Redis did not answer; what it will never do counts as done */
-  async #try(job: JobId, version: string): Promise<boolean> {
+  async #try(job: Cancelled): Promise<boolean> {
     try {
-      await cancelJob(this.#cancelling, job, version);
+      await cancelJob(this.#cancelling, job);
     } catch (error) {
       if (isLost(error)) return false;
-      this.#report(new Error(`${job} cannot be cancelled`, { cause: error }));
+      this.#report(new Error(`${job.job} cannot be cancelled`, { cause: error }));
     }
     return true;
   }

@@ -6,6 +6,8 @@ import type { Exchange } from "./exchange.ts";
 import type { Services } from "./services.ts";
 import type { JobForm } from "./submission-form.ts";
 
+const TRY = /^\d{1,3}$/;
+
 /** A form that may be submitted: nothing is left to ask. */
 export type Admitted = JobForm & { readonly spec: Submission["spec"] };
 
@@ -35,6 +37,7 @@ export async function admit(
     ...form,
     spec: { ...spec, request, admit_ms: performance.now() - exchange.arrivedAtMs },
     address: clientAddressOf(exchange),
+    ...toTry(exchange),
     onAllowance: (allowance) => announce(exchange, allowance),
     ...(request === spec.request ? {} : { askedRequest: spec.request }),
   };
@@ -43,4 +46,10 @@ export async function admit(
 function announce({ response }: Exchange, allowance: Allowance): void {
   if (response.headersSent) return;
   response.setHeaders(new Map(Object.entries(toAllowanceHeaders(allowance))));
+}
+
+/** OpenAI's SDKs count their tries of a call, from 0. */
+function toTry({ request }: Exchange): Pick<Submission, "sdkTry"> {
+  const sent = request.headers["x-stainless-retry-count"];
+  return typeof sent === "string" && TRY.test(sent) ? { sdkTry: Number(sent) } : {};
 }

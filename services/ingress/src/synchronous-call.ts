@@ -59,14 +59,18 @@ export class SynchronousCall implements Reader, Reading {
     if (this.#exchange.response.closed) return;
     readers.enter(this);
     try {
-      const { id, acceptedAtMs, follower } = await broker.submitAndFollow(submission, this);
+      const { id, isNew, acceptedAtMs, follower, hangUp } = await broker.submitAndFollow(
+        submission,
+        this,
+      );
+      if (!isNew) this.#exchange.response.setHeader("idempotent-replayed", "true");
       this.#job = id;
       this.#follower = follower;
       this.#delivery.begin(id, () => follower.resume(), acceptedAtMs);
       this.#releaseEarly(follower);
       await this.#closed.promise;
       follower.close();
-      if (!this.#isOver) await broker.hangUp(id, submission.model.version);
+      if (!this.#isOver) await hangUp();
     } finally {
       this.#follower?.close();
       readers.exit(this);

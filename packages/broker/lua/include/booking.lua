@@ -3,6 +3,9 @@
 -- A booking is "<job id> <record key>", so that undoing it finds its record. Without a key there
 -- is none: nobody can ask for the job again, and the list drops what has no entry.
 
+-- A call that OpenAI's SDK makes has a record as if its body were its key, for the SDK to be found by
+-- when it repeats the call. Two calls may say the same, so each overwrites what one before has left.
+
 -- The reply for a key that has been used before: {0, first id, reserved} when this digest already has
 -- a job, reserved = 1 while nobody knows whether it was accepted; {-1, first id, 0} when the key was
 -- used for another request. Nil for a new one, or without a key.
