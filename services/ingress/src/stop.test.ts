@@ -89,6 +89,24 @@ describe("a process that is told to stop", () => {
     expect((await call).status).toBe(200);
   });
 
+  test("sends readers of a response away in the same way", async ({ start, client, worker }) => {
+    const ingress = await start();
+    const body = { model: MODEL, input: "Hi", background: true };
+    const { id } = (await client.call("POST", "/v1/responses", { body })).body;
+    const run = await worker.next();
+    run.say("Hello");
+    const reader = await RawConnection.open(ingress.port);
+    reader.write(`GET /v1/responses/${String(id)}?stream=true HTTP/1.1\r\nhost: x\r\n${key}\r\n`);
+    await expect.poll(() => reader.text).toContain("Hello");
+    await ingress.close();
+    const { text } = await reader.whenClosed();
+    await run.complete();
+
+    expect(text).toMatch(
+      /\n\n\r\n[0-9a-f]+\r\n: this server is stopping\nretry: \d{3}\n\n\r\n0\r\n\r\n$/,
+    );
+  });
+
   test("is unready first, and serves on meanwhile", async ({ start, worker }) => {
     const ingress = await start({ unreadyMs: 600 });
     const client = clientOf(ingress);

@@ -22,7 +22,10 @@ await runService(createLog(NAME, "info"), async (signal) => {
     metrics,
     assertReady: () => worker.assertReady(),
   });
-  log.info({ operationsPort: operations.port, engine: config.ENGINE_URL }, "starting");
+  log.info(
+    { operationsPort: operations.port, engine: new URL(config.ENGINE_URL).origin },
+    "starting",
+  );
   try {
     await worker.run(signal);
   } finally {

@@ -24,6 +24,13 @@ const WAYS: readonly (readonly [string, string, object])[] = [
   ["a chat", "/v1/chat/completions", chat],
   ["a streamed chat", "/v1/chat/completions", { ...chat, stream: true }],
   ["a completion", "/v1/completions", { model: MODEL, prompt: "my CANARY is 4111" }],
+  ["a response", "/v1/responses", { model: MODEL, input: "my CANARY is 4111" }],
+  [
+    "a background response",
+    "/v1/responses",
+    { model: MODEL, input: "my CANARY is 4111", background: true, stream: true },
+  ],
+  ["a plain generation", "/generate", { prompt: "my CANARY is 4111" }],
   ["an embedding", "/v1/embeddings", { model: MODEL, input: "my CANARY is 4111" }],
 ];
 

@@ -37,6 +37,10 @@ export class ResponseEventStream implements Reader, Reading {
   async run(job: JobId): Promise<void> {
     const { broker, readers } = this.#services;
     const { pending, after, isEnded } = this.#place;
+    if (readers.isLeft) {
+      this.leave();
+      return;
+    }
     readers.enter(this);
     try {
       if (pending.length > 0) this.#stream.write(writeEvents(pending));
@@ -82,7 +86,7 @@ export class ResponseEventStream implements Reader, Reading {
   readonly tick = (nowMs: number): void => this.#stream.tick(nowMs);
 
   /** The reader comes back to another process, with the number of its last event. */
-  readonly leave = (): void => this.#stream.end();
+  readonly leave = (): void => this.#stream.leave();
 
   readonly abort = (): void => {
     this.#exchange.response.destroy();
