@@ -6,6 +6,7 @@ import { measureAddedTtft } from "./figures/added-ttft.ts";
 import { measureBatchSlack } from "./figures/batch-slack.ts";
 import { measureCpu } from "./figures/cpu.ts";
 import { measureDurability } from "./figures/durability.ts";
+import { measureFairShares } from "./figures/fair-shares.ts";
 import { measureRedisMemory } from "./figures/redis-memory.ts";
 import { measureStreams } from "./figures/streams.ts";
 import { measureSubmitRate } from "./figures/submit-rate.ts";
@@ -21,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, (bench: Bench) => Promise<Measurements
   streams: measureStreams,
   redis_bytes_per_job: measureRedisMemory,
   durability: measureDurability,
+  fair_shares: measureFairShares,
   batch_slack: measureBatchSlack,
 };
 

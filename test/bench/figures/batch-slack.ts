@@ -4,6 +4,7 @@ import type { Measurements } from "../figure.ts";
 import { numberedSubmissions } from "../loads/numbered-submissions.ts";
 import { pacedCalls } from "../loads/paced-calls.ts";
 import { MODEL, Stack, type Bench } from "../stack.ts";
+import { readTokens } from "../engine-tokens.ts";
 import { quantile } from "../statistics.ts";
 
 /** What every job of the benchmark asks: on this profile about 46 of them a second fill the engine. */
@@ -95,10 +96,10 @@ class SharedEngine {
   async capacity(): Promise<number> {
     await this.queueBatch(CAPACITY_JOBS);
     await delay(RAMP_MS);
-    const before = await this.#readTokens();
+    const before = await readTokens(this.#stack.engine);
     const startedAt = performance.now();
     await delay(CAPACITY_MS);
-    const tokens = (await this.#readTokens()) - before;
+    const tokens = (await readTokens(this.#stack.engine)) - before;
     const seconds = (performance.now() - startedAt) / MS_PER_SECOND;
     await this.#whenIdle();
     return tokens / seconds / SHAPE.outputTokens;
@@ -116,7 +117,7 @@ class SharedEngine {
 
   /** Make calls for a window's length. */
   async serveCalls(perSecond: number): Promise<Window> {
-    const before = await this.#readTokens();
+    const before = await readTokens(this.#stack.engine);
     const startedAt = performance.now();
     const { firstTextMs } = await this.#callers.run(pacedCalls, {
       ...SHAPE,
@@ -126,7 +127,7 @@ class SharedEngine {
       firstNumber: this.#next(Math.ceil((perSecond * WINDOW_MS * 2) / MS_PER_SECOND)),
     });
     const seconds = (performance.now() - startedAt) / MS_PER_SECOND;
-    const jobs = ((await this.#readTokens()) - before) / SHAPE.outputTokens;
+    const jobs = ((await readTokens(this.#stack.engine)) - before) / SHAPE.outputTokens;
     const callsPerSecond = firstTextMs.length / seconds;
     return { firstTextMs, callsPerSecond, othersPerSecond: jobs / seconds - callsPerSecond };
   }
@@ -143,17 +144,9 @@ class SharedEngine {
 
   async #whenIdle(): Promise<void> {
     for (;;) {
-      const before = await this.#readTokens();
+      const before = await readTokens(this.#stack.engine);
       await delay(MS_PER_SECOND);
-      if ((await this.#readTokens()) === before) return;
+      if ((await readTokens(this.#stack.engine)) === before) return;
     }
-  }
-
-  /** Tokens that the engine has generated so far. */
-  async #readTokens(): Promise<number> {
-    const response = await fetch(`${this.#stack.engine.url}/metrics`);
-    const page = await response.text();
-    const [, count] = /^vllm:generation_tokens_total(?:\{.*\})? (\S+)/m.exec(page) ?? [];
-    return Number(count);
   }
 }
