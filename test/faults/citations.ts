@@ -10,6 +10,7 @@ export interface Citation {
 
 const BROKER = "packages/broker/src";
 const INGRESS = "services/ingress/src";
+const WEBHOOKS = "services/webhooks/src";
 const SINGLE = "test/faults/single-faults.test.ts";
 const TROUBLE = "test/e2e/trouble.test.ts";
 
@@ -170,6 +171,37 @@ export const CITATIONS: readonly Citation[] = [
     outcome: "it costs no memory, and is disconnected in the end",
     file: `${INGRESS}/job-events.test.ts`,
     test: "is disconnected when it takes nothing for too long",
+  },
+  {
+    fault: "a webhooks process is killed between a receiver's answer and writing it down",
+    outcome: "the event is sent again, under the same id",
+    file: SINGLE,
+    test: "that is killed between a receiver's answer and writing it down",
+  },
+  {
+    fault: "a receiver of webhooks is down for an hour",
+    outcome: "it is told once it is back, under one id; no other waits a second for it",
+    file: `${WEBHOOKS}/courier.test.ts`,
+    test: "gets its webhook, under one id, and delays no other by a second",
+  },
+  {
+    fault: "a receiver of webhooks hangs",
+    outcome: "others are told within a second",
+    file: `${WEBHOOKS}/fairness.test.ts`,
+    test: "a receiver that hangs delays the tenant's others",
+  },
+  {
+    fault: "a receiver of webhooks answers 500, 400, 410, 429 or a redirect",
+    outcome:
+      "the ladder is followed, 410 disables, `Retry-After` is honoured, no redirect is followed",
+    file: `${WEBHOOKS}/courier.test.ts`,
+    test: "is tried again as the ladder says, ten times in all",
+  },
+  {
+    fault: "a webhook's URL leads into a private network, by spelling, name or rebinding",
+    outcome: "nothing is connected to",
+    file: `${WEBHOOKS}/sender.test.ts`,
+    test: "is not connected to when a name comes to mean it",
   },
   {
     fault: "messages to readers are lost",

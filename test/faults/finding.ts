@@ -22,6 +22,14 @@ const FAULTS = {
   reader_ends: "I3",
   /** A reader waited in vain. */
   stranded_reader: "I3",
+  /** Nobody was told of its end, although its submitter asked for it. */
+  untold: "I4",
+  /** It was told of under more than one id. */
+  webhook_ids: "I4",
+  /** What was told does not verify with its tenant's secret. */
+  forged_webhook: "I4",
+  /** It was told of otherwise than it ended. */
+  wrong_webhook: "I4",
   /** Another tenant's key was told something of a job, or could do something to it. */
   leak: "I5",
   /** Hardly anybody tried another tenant's ids: that nothing leaked says nothing. */

@@ -10,8 +10,9 @@ import { API_KEY, Platform, type PlatformOptions } from "../platform.ts";
 import { makeCase, makeCases } from "./job-case.ts";
 import type { Load } from "./load.ts";
 import { Site } from "./site.ts";
+import { subjectOf } from "./webhook-check.ts";
 
-const LIMIT_MS = 40_000;
+const LIMIT_MS = 60_000;
 const JOBS = 40;
 const FILLER = 6_000;
 /** For each command: loading takes two seconds. */
@@ -25,9 +26,9 @@ const TOKENS = { fewestTokens: 20, mostTokens: 60 } as const;
 const test = plainTest.extend("startSite", async ({}, { onCleanup }) => {
   const sites: Site[] = [];
   onCleanup(async () => {
-    for (const { redis, platform } of sites) {
-      redis.disconnect();
-      await platform.stop();
+    for (const site of sites) {
+      await site.close();
+      await site.platform.stop();
     }
   });
   return async (options: PlatformOptions = {}): Promise<Site> => {
@@ -108,6 +109,43 @@ describe("jobs end as they should, and readers miss nothing,", () => {
     expect(isLoading).toBe(true);
     expect(load.accepted).toHaveLength(JOBS);
   });
+});
+
+describe("a webhooks process", () => {
+  test(
+    "that is killed between a receiver's answer and writing it down leaves nobody untold",
+    {
+      timeout: LIMIT_MS + 10_000,
+    },
+    async ({ startSite }) => {
+      const site = await startSite();
+      const doomed = await site.platform.startWebhooks();
+      const sink = await site.openSink();
+      const seen = new Set<string>();
+      // The race has to occur: somebody was answered, and is told again.
+      const repeat = Promise.withResolvers<void>();
+      let replacement: Promise<unknown> = Promise.resolve();
+      sink.onReceive = async ({ body }) => {
+        const subject = subjectOf(body);
+        if (seen.has(subject)) repeat.resolve();
+        seen.add(subject);
+        if (seen.size === JOBS / 4 && !doomed.hasExited) {
+          await doomed.kill();
+          replacement = site.platform.startWebhooks();
+        }
+        return 204;
+      };
+      const load = site.load({ outstanding: JOBS / 2 });
+      const cases = makeCases(new Random(1), JOBS, { ...TOKENS, submit: { webhook: sink.url } });
+
+      await site.bounded(load.run(cases));
+      await replacement;
+      await site.bounded(repeat.promise);
+
+      expect(await site.verify(load)).toEqual([]);
+      expect(seen.size).toBe(JOBS);
+    },
+  );
 });
 
 describe("a slow Redis", () => {

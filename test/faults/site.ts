@@ -1,14 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-import { newKeySchema } from "@headrace/contract";
+import { newKeySchema, newWebhookSecretSchema } from "@headrace/contract";
 import { Redis } from "ioredis";
 
 import { Platform, type PlatformOptions } from "../platform.ts";
+import { WebhookSink } from "../webhook-sink.ts";
 import type { Finding } from "./finding.ts";
 import { readLedger, type Ledger, type LedgerJob } from "./ledger.ts";
 import { Load, type LoadOptions } from "./load.ts";
 import type { RunContext } from "./run.ts";
 import { verify } from "./verifier.ts";
+import { subjectOf, type WebhookRecord } from "./webhook-check.ts";
 
 const LOOK_MS = 50;
 /** Whose jobs make a load, in turn. */
@@ -22,6 +24,9 @@ export class Site {
   readonly #context: RunContext;
   #keys: Promise<string[]> | null = null;
   #ledger: Ledger | null = null;
+  #sink: WebhookSink | null = null;
+  /** What webhooks are signed with, by the key of the tenant whose they are. */
+  readonly #secrets = new Map<string, string>();
 
   constructor(platform: Platform, context: RunContext) {
     this.platform = platform;
@@ -36,6 +41,21 @@ export class Site {
     const urls = this.platform.ingresses.map(({ url }) => url);
     const keys = (): Promise<string[]> => (this.#keys ??= this.#makeKeys());
     return new Load({ urls, keys, signal: this.#context.signal, ...options });
+  }
+
+  /**
+   * Open a receiver for jobs' webhooks: what it gets is checked as well. Jobs name its `url`, and the
+   * tenants of loads have the secrets for it.
+   */
+  async openSink(): Promise<WebhookSink> {
+    this.#sink = await WebhookSink.open();
+    return this.#sink;
+  }
+
+  /** Close what looks at the platform. */
+  async close(): Promise<void> {
+    this.redis.disconnect();
+    await this.#sink?.close();
   }
 
   /** Wait for the run's work, or until it is told to end. @throws Error saying which process died */
@@ -62,7 +82,8 @@ export class Site {
     const crossings = loads.flatMap((load) => load.crossings);
     this.#context.say(`checking ${accepted.length} jobs and their readers`);
     this.#ledger = await readLedger(this.redis);
-    return verify({ accepted, oddities, crossings, ledger: this.#ledger });
+    const webhooks = await this.#collectWebhooks(loads);
+    return verify({ accepted, oddities, crossings, webhooks, ledger: this.#ledger });
   }
 
   /** Attempts beyond the first of each job, whether they counted or not. After `verify`. */
@@ -88,6 +109,28 @@ export class Site {
     }
   }
 
+  /** Wait until all jobs that name a webhook were told of, or the run is told to end. */
+  async #collectWebhooks(loads: readonly Load[]): Promise<WebhookRecord | null> {
+    const sink = this.#sink;
+    if (sink === null) return null;
+    const { signal } = this.#context;
+    const asking = loads.flatMap(({ accepted }) =>
+      accepted.flatMap(({ id, job }) => (job.submit.webhook === undefined ? [] : [id])),
+    );
+    this.#context.say(`waiting for the webhooks of ${asking.length} jobs`);
+    const isTold = (id: string): boolean =>
+      sink.received.some(({ body }) => subjectOf(body) === id);
+    while (!signal.aborted && !asking.every(isTold)) {
+      await delay(LOOK_MS, undefined, { signal }).catch(() => {});
+    }
+    const ownerOf = (id: string): string =>
+      loads.map((load) => load.ownerOf(id)).find((owner) => owner !== "") ?? "";
+    return {
+      received: sink.received,
+      secretOf: (id) => this.#secrets.get(ownerOf(id)) ?? "",
+    };
+  }
+
   #makeKeys(): Promise<string[]> {
     return Promise.all(TENANTS.map((tenant) => this.#makeKey(tenant)));
   }
@@ -99,11 +142,25 @@ export class Site {
     for (;;) {
       signal.throwIfAborted();
       const answer = await this.platform.call("/admin/v1/keys", { method: "POST", body, signal });
-      if (answer.status === 201) return newKeySchema.parse(await answer.json()).key;
+      if (answer.status === 201) {
+        const { key } = newKeySchema.parse(await answer.json());
+        if (this.#sink !== null) this.#secrets.set(key, await this.#makeSecret(key));
+        return key;
+      }
       const text = await answer.text();
       if (answer.status !== 503) throw new Error(`a key for ${tenant}: ${answer.status} ${text}`);
       await delay(LOOK_MS, undefined, { signal });
     }
+  }
+
+  async #makeSecret(key: string): Promise<string> {
+    const answer = await this.platform.call("/v1/webhook_secret", {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}` },
+      body: "{}",
+      signal: this.#context.signal,
+    });
+    return newWebhookSecretSchema.parse(await answer.json()).signing_secret;
   }
 
   #sum(attemptsOf: (job: LedgerJob) => number): number {
@@ -123,7 +180,7 @@ export async function withSite<Found>(
   try {
     return await work(site);
   } finally {
-    site.redis.disconnect();
+    await site.close();
     await platform.stop();
   }
 }

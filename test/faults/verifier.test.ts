@@ -100,6 +100,7 @@ function run(
     ledger: { jobs, listed: [] },
     oddities: [],
     crossings: [REFUSED],
+    webhooks: null,
     ...changes.record,
   };
 }

@@ -5,6 +5,7 @@ import type { JobCase } from "./job-case.ts";
 import type { Ledger } from "./ledger.ts";
 import { findReaderFaults } from "./transcript-check.ts";
 import type { Transcript } from "./transcript.ts";
+import { findWebhookFaults, type WebhookRecord } from "./webhook-check.ts";
 
 /** A job whose submit was answered with its id. */
 export interface AcceptedJob {
@@ -23,24 +24,27 @@ export interface RunRecord {
   readonly oddities: readonly string[];
   /** Tries of jobs' ids with another tenant's key. */
   readonly crossings: readonly Crossing[];
+  /** What was received of jobs that name a webhook; null where none does. */
+  readonly webhooks: WebhookRecord | null;
 }
 
 /** At least so many of all jobs must have been tried in vain: under faults many tries go unanswered. */
 const TRIED_SHARE = 0.1;
 
 /**
- * Check a run against what must always hold: I1, I2, I3, I5, I6, I7 and I8 of DESIGN.md, as far as
+ * Check a run against what must always hold: I1, I2, I3, I4, I5, I6, I7 and I8 of DESIGN.md, as far as
  * jobs, their readers and those who should not read them can show it.
  *
  * Equal means equal to the text that can be computed from the prompt, not plausible.
  */
-export function verify({ accepted, ledger, oddities, crossings }: RunRecord): Finding[] {
+export function verify(record: RunRecord): Finding[] {
+  const { accepted, ledger, oddities, crossings } = record;
   const findings = oddities.map((detail): Finding => ({
     fault: "odd_answer",
     subject: "submit",
     detail,
   }));
-  for (const entry of accepted) findings.push(...verifyJob(entry, ledger));
+  for (const entry of accepted) findings.push(...verifyJob(entry, record));
   const known = new Set(accepted.map(({ id }) => id));
   for (const [id, { state }] of ledger.jobs) {
     // What was refused may have been accepted all the same, as long as it is cancelled then.
@@ -69,7 +73,10 @@ function findLeaks(crossings: readonly Crossing[], jobs: number): Finding[] {
   ];
 }
 
-function verifyJob({ id, job, transcript, end }: AcceptedJob, ledger: Ledger): Finding[] {
+function verifyJob(
+  { id, job, transcript, end }: AcceptedJob,
+  { ledger, webhooks }: RunRecord,
+): Finding[] {
   const entry = ledger.jobs.get(id);
   const toFinding = ([fault, detail]: readonly [FaultName, string]): Finding => ({
     fault,
@@ -85,6 +92,9 @@ function verifyJob({ id, job, transcript, end }: AcceptedJob, ledger: Ledger): F
       ...findEndFaults(entry, expectation),
       ...findLogFaults(entry, expectation),
       ...findReaderFaults(transcript, expectation),
+      ...(webhooks === null || job.submit.webhook === undefined
+        ? []
+        : findWebhookFaults(id, entry.state, webhooks)),
     ].map(toFinding),
   ];
 }

@@ -137,7 +137,7 @@ describe("a webhook", () => {
     await expect(first.deliverDue()).rejects.toThrow("aborted");
 
     receiver.behave = answer(204);
-    clock.advance(29_000);
+    clock.advance(19_000);
     await second.deliverDue();
     const before = receiver.received.length;
     clock.advance(2_000);

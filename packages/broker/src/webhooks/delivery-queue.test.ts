@@ -111,7 +111,7 @@ describe("a delivery", () => {
     await registry.create(TENANT, { url: URL_TEXT, event_types: ["job.*"] });
     await desk.enqueue([occurrence()]);
     const [first] = (await queue.claim(10)).deliveries;
-    clock.nowMs += 29_999;
+    clock.nowMs += 19_999;
     const early = (await queue.claim(10)).deliveries;
     clock.nowMs += 2;
     const [second] = (await queue.claim(10)).deliveries;

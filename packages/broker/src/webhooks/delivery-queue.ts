@@ -24,8 +24,8 @@ const claimedSchema = z.tuple([
 const claim = script("webhook-claim", z.tuple([z.int()], claimedSchema));
 const settle = script("webhook-settle", z.literal([0, 1]));
 
-/** Twice what a try may take in all: a process that is alive settles in time. */
-const LEASE_MS = 30_000;
+/** A try takes 15 s at most, and saying what came of it some more: a process that lives settles in time. */
+const LEASE_MS = 20_000;
 /** Circuits' pauses are spread by this much to either side. */
 const JITTER = 0.2;
 
