@@ -100,27 +100,77 @@ test("a receiver that does well is sent more at once, one that does not is sent 
   expect(afterwards).toBe(1);
 });
 
-test("a tenant with many receivers that hang leaves room for one more", async ({
+test("a tenant all of whose receivers hang leaves room for another tenant", async ({
   clock,
   desk,
-  registry,
   startReceiver,
+  listenAt,
   openCourier,
 }) => {
-  const receiver = await startReceiver();
-  await registry.renewDefaultSecret(TENANT, false);
-  const hosts = Array.from({ length: 300 }, (_, at) => `127.0.0.1:${at + 1}`);
-  const flood = hosts.map((host) => jobEnded(clock, { webhook: `http://${host}/` }));
-  await desk.enqueue(flood);
-  clock.advance(1);
-  await registry.renewDefaultSecret("other", false);
-  await desk.enqueue([jobEnded(clock, { tenant: "other", webhook: receiver.url })]);
+  const [hanging, single] = [await startReceiver(), await startReceiver()];
+  hanging.behave = hang;
+  for (let count = 0; count < 20; count += 1) await listenAt(hanging);
+  await listenAt(single, "other");
+  await desk.enqueue(jobsEnded(10, clock));
+  const courier = await openCourier({ clock: null, sendMs: 4_000, maxInFlight: 40 });
+  const stop = new AbortController();
+  const running = courier.run(stop.signal);
+  await hanging.whenReceived(20);
 
-  const courier = await openCourier({ maxInFlight: 100 });
-  const tried = await courier.deliverDue();
+  const enqueuedAtMs = performance.now();
+  await desk.enqueue(jobsEnded(1, clock, "other"));
+  await single.whenReceived(1);
+  const delayMs = performance.now() - enqueuedAtMs;
+  stop.abort();
+  await running;
 
-  expect(receiver.received).toHaveLength(1);
-  expect(tried).toBeLessThanOrEqual(65);
+  expect(delayMs).toBeLessThan(1_000);
+}, 20_000);
+
+test("a tenant's receivers take turns, however much is due to one of them", async ({
+  clock,
+  desk,
+  startReceiver,
+  listenAt,
+  openCourier,
+}) => {
+  const [flooded, late] = [await startReceiver(), await startReceiver()];
+  await listenAt(flooded);
+  await desk.enqueue(jobsEnded(50, clock));
+  clock.advance(1_000);
+  await listenAt(late);
+  await desk.enqueue(jobsEnded(1, clock));
+
+  const courier = await openCourier({ maxInFlight: 1 });
+  for (let turn = 0; turn < 2; turn += 1) {
+    await courier.deliverDue();
+    clock.advance(1);
+  }
+
+  expect(late.received).toHaveLength(1);
+});
+
+test("tenants take turns, however many receivers one of them has", async ({
+  clock,
+  desk,
+  startReceiver,
+  listenAt,
+  openCourier,
+}) => {
+  const [many, late] = [await startReceiver(), await startReceiver()];
+  for (let count = 0; count < 5; count += 1) await listenAt(many);
+  await listenAt(late, "other");
+  await desk.enqueue(jobsEnded(10, clock));
+  clock.advance(1_000);
+  await desk.enqueue(jobsEnded(1, clock, "other"));
+
+  const courier = await openCourier({ maxInFlight: 1 });
+  for (let turn = 0; turn < 2; turn += 1) {
+    await courier.deliverDue();
+    clock.advance(1);
+  }
+
+  expect(late.received).toHaveLength(1);
 });
 
 test("several processes share the work, and send nothing twice", async ({

@@ -101,6 +101,28 @@ describe("events", () => {
   }, 20_000);
 });
 
+test("receivers that have all that one tenant may have leave room for one more of its", async ({
+  registry,
+  desk,
+  queue,
+}) => {
+  const form = { url: URL_TEXT, event_types: ["job.*" as const] };
+  for (let count = 0; count < 5; count += 1) await registry.create(TENANT, form);
+  const enqueue = (count: number): Promise<void> =>
+    desk.enqueue(Array.from({ length: count }, () => occurrence()));
+  await enqueue(50);
+  await deliverAll(queue);
+  await enqueue(50);
+  const underWay = (await queue.claim(500)).deliveries.length;
+  const late = await registry.create(TENANT, form);
+  await enqueue(1);
+
+  const { deliveries } = await queue.claim(500);
+
+  expect(underWay).toBeGreaterThan(40);
+  expect(deliveries.map(({ endpoint }) => endpoint)).toEqual([late.id]);
+});
+
 describe("a delivery", () => {
   test("is another process' once its lease is over, and the first may not settle it", async ({
     registry,
