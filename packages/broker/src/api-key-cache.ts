@@ -74,8 +74,6 @@ export class ApiKeyCache {
   readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
   readonly #used = new Set<string>();
   #version: string | null | undefined;
-  /** Raised by every change that is noticed: what was asked for before may be out of date. */
-  #generation = 0;
   #checkedAtMs = Number.NEGATIVE_INFINITY;
   #notedAtMs = performance.now();
   #lookedUpAtMs = Number.NEGATIVE_INFINITY;
@@ -156,9 +154,10 @@ export class ApiKeyCache {
     ]);
     this.#offsetMs = redisMs - performance.now();
     if (version !== this.#version) {
-      this.#generation += 1;
       this.#unknown.clear();
       await this.#readTenants([...this.#weights.keys()]);
+      // Replies come in order: what was being looked up when the version was asked for is among
+      // the keys at hand by now.
       await this.#readKeys([...this.#seen.keys()]);
       this.#version = version;
     }
@@ -188,7 +187,7 @@ export class ApiKeyCache {
       const batch = [...this.#waiting].slice(0, PAGE);
       const ids = batch.map(([id]) => id);
       try {
-        await this.#readUnseen(ids);
+        await this.#readKeys(ids);
         for (const [, { resolve }] of batch) resolve();
       } catch (error) {
         for (const [, { reject }] of batch) reject(error);
@@ -196,15 +195,6 @@ export class ApiKeyCache {
       for (const id of ids) this.#waiting.delete(id);
     }
     this.#isLookingUp = false;
-  }
-
-  /** Read ids, and again where a change was noticed meanwhile. */
-  async #readUnseen(ids: readonly string[]): Promise<void> {
-    let generation: number;
-    do {
-      generation = this.#generation;
-      await this.#readKeys(ids);
-    } while (generation !== this.#generation);
   }
 
   async #readKeys(ids: readonly string[]): Promise<void> {

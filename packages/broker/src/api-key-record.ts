@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 import { keyLimitsSchema, scopeSchema, type KEY_STATUSES } from "@headrace/contract";
 import { z } from "zod";
@@ -36,7 +36,7 @@ export interface KeyRecord extends StoredKey {
 
 /** What a key that was presented is compared by. */
 export function digestApiKey(key: string): Buffer {
-  return createHash("sha256").update(key).digest();
+  return hash("sha256", key, "buffer");
 }
 
 /** Read a key's entry. */

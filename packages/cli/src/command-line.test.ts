@@ -67,6 +67,29 @@ describe("readCommandLine", () => {
     });
   });
 
+  test("reads commands of two words, and a key for its id", () => {
+    const key = `hr_k3m8x0q2_${"a".repeat(48)}`;
+
+    expect(optionsOf("keys", "create", "A backend", "--scopes", "read", "--expires=90d")).toEqual({
+      "data-dir": resolve(".data"),
+      json: false,
+      positionals: ["A backend"],
+      scopes: ["read"],
+      expires: 90 * 24 * 3_600,
+    });
+    expect(optionsOf("keys", "rotate", key, "--overlap", "0")).toMatchObject({
+      positionals: ["k3m8x0q2"],
+      overlap: 0,
+    });
+    expect(optionsOf("tenants", "set", "acme", "--weight", "2.5")).toMatchObject({
+      positionals: ["acme"],
+      weight: 2.5,
+    });
+    expect(readCommandLine(["keys", "list", "--help"])).toEqual({ name: "help", of: "keys list" });
+    expect(readCommandLine(["help", "keys", "list"])).toEqual({ name: "help", of: "keys list" });
+    expect(readCommandLine(["keys", "--help"])).toEqual({ name: "help", of: null });
+  });
+
   test("gives help also where the rest makes no sense", () => {
     expect(readCommandLine([])).toEqual({ name: "help", of: null });
     expect(readCommandLine(["help", "up"])).toEqual({ name: "help", of: "up" });
@@ -94,6 +117,22 @@ describe("readCommandLine", () => {
     [["retry"], "expected one job id"],
     [["retry", "job_a_1", "job_a_2"], "expected one job id"],
     [["retry", "job_a_1", "--priority", "batch"], "Unknown option '--priority'"],
+    [["keys"], "keys: expected create, list, rotate, revoke"],
+    [["keys", "make"], 'keys: expected create, list, rotate, revoke, found "make"'],
+    [["keys", "create"], "expected one name"],
+    [["keys", "create", " "], "expected a name"],
+    [["keys", "create", "x", "--scopes", "write"], "--scopes: expected some of submit,read,admin"],
+    [["keys", "create", "x", "--expires", "soon"], "--expires: expected a time such as 12h or 90d"],
+    [["keys", "create", "x", "--tenant", "a b"], /^--tenant: expected up to 64 letters/],
+    [["keys", "create", "x", "--queued-jobs", "0"], "--queued-jobs: expected a whole number"],
+    [["keys", "create", "x", "--monthly-cost", "0"], "--monthly-cost: expected an amount"],
+    [
+      ["keys", "rotate", "x", "--overlap", "31d"],
+      /expected the 8 characters[^]*--overlap: expected/,
+    ],
+    [["keys", "revoke"], "expected one key id"],
+    [["tenants", "set", "acme"], "--weight: required, a number from 0.01 to 100"],
+    [["tenants", "set", "acme", "--weight", "0"], "--weight: expected a number from 0.01 to 100"],
     [["get", "../keys"], "expected an id as `submit` prints it: job_…"],
   ] as const)("says what is wrong with %j", ([argv, fault]) => {
     expect(faultOf(...argv)).toMatch(fault);

@@ -1,9 +1,7 @@
-import { resolve } from "node:path";
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 
 import {
   daySchema,
-  deadlineSecondsSchema,
   endpointSchema,
   prioritySchema,
   PRIORITIES,
@@ -11,7 +9,16 @@ import {
 } from "@headrace/contract";
 import { z } from "zod";
 
-import { DEFAULT_DATA_DIRECTORY } from "./data-directory.ts";
+import { connectionFlags, durationWithin, jsonFlag, numberWithin } from "./flags.ts";
+import {
+  keySchemas,
+  type KeyCreateOptions,
+  type KeyListOptions,
+  type KeyRevokeOptions,
+  type KeyRotateOptions,
+  type TenantListOptions,
+  type TenantSetOptions,
+} from "./key-flags.ts";
 
 /** A command line that cannot be understood. The message says what was wrong with it. */
 export class UsageError extends Error {
@@ -28,6 +35,8 @@ const MAX_PORT = 65_535;
 /** More workers than this on one machine is a typing error. */
 const MAX_WORKERS = 64;
 const DEFAULT_PORT = 8_080;
+/** As the API bounds it. */
+const LONGEST_DEADLINE_SECONDS = 7 * 24 * 3_600;
 
 /** `chat` and the like stand for the endpoint they end. */
 const ENDPOINTS: Readonly<Record<string, string>> = {
@@ -41,11 +50,8 @@ const ownPort = numberWithin(1, MAX_PORT, `expected a port, 1 to ${MAX_PORT}`);
 const workers = numberWithin(1, MAX_WORKERS, `expected a whole number, 1 to ${MAX_WORKERS}`);
 const maxTokens = numberWithin(1, Number.MAX_SAFE_INTEGER, "expected a whole number, 1 or more");
 const jobId = z.string().regex(/^job_\w+$/, "expected an id as `submit` prints it: job_…");
-const connection = {
-  url: z.url({ protocol: /^https?$/, error: "expected http://host:port" }).optional(),
-  "data-dir": z.string().min(1).default(DEFAULT_DATA_DIRECTORY).transform(toAbsolute),
-};
-const json = { json: z.boolean().default(false) };
+const connection = connectionFlags;
+const json = jsonFlag;
 const idempotency = {
   "idempotency-key": z
     .string()
@@ -81,13 +87,11 @@ const schemas = {
       .pipe(z.enum(endpointSchema.options, "expected chat, completions or embeddings")),
     "max-tokens": maxTokens.optional(),
     priority: z.enum(prioritySchema.options, `expected ${PRIORITIES.join(", ")}`).optional(),
-    deadline: z
-      .string()
-      .transform(toSeconds)
-      .refine((seconds) => deadlineSecondsSchema.safeParse(seconds).success, {
-        error: "expected a time such as 30s, 5m or 2h, from a second to 7 days",
-      })
-      .optional(),
+    deadline: durationWithin(
+      1,
+      LONGEST_DEADLINE_SECONDS,
+      "expected a time such as 30s, 5m or 2h, from a second to 7 days",
+    ).optional(),
     detach: z.boolean().default(false),
   }),
   watch: z.strictObject({ ...connection, positionals: z.tuple([jobId], "expected one job id") }),
@@ -122,6 +126,7 @@ const schemas = {
       .pipe(z.array(z.enum(USAGE_GROUPS, `expected some of ${USAGE_GROUPS.join(",")}`))),
     tenant: z.string().min(1).optional(),
   }),
+  ...keySchemas,
 };
 
 export type CommandName = keyof typeof schemas;
@@ -145,17 +150,29 @@ export type Command =
   | { readonly name: "cancel"; readonly options: CancelOptions }
   | { readonly name: "retry"; readonly options: RetryOptions }
   | { readonly name: "usage"; readonly options: UsageOptions }
-  | { readonly name: "doctor"; readonly options: DoctorOptions };
+  | { readonly name: "doctor"; readonly options: DoctorOptions }
+  | { readonly name: "keys create"; readonly options: KeyCreateOptions }
+  | { readonly name: "keys list"; readonly options: KeyListOptions }
+  | { readonly name: "keys rotate"; readonly options: KeyRotateOptions }
+  | { readonly name: "keys revoke"; readonly options: KeyRevokeOptions }
+  | { readonly name: "tenants list"; readonly options: TenantListOptions }
+  | { readonly name: "tenants set"; readonly options: TenantSetOptions };
 
 /** Understand a command line. @throws UsageError */
 export function readCommandLine(argv: readonly string[]): Command {
-  const [first, ...rest] = argv;
+  const [first, second] = argv;
   if (first === "--version" || first === "-v") return { name: "version" };
-  if (first === undefined || first === "--help" || first === "-h" || first === "help") {
-    return { name: "help", of: findCommandName(rest[0]) };
+  if (first === undefined || first === "--help" || first === "-h")
+    return { name: "help", of: null };
+  if (first === "help") return { name: "help", of: findCommand(argv.slice(1))?.name ?? null };
+  const { name, rest } = findCommand(argv) ?? {};
+  if (name === undefined || rest === undefined) {
+    const seconds = secondsOf(first);
+    if (seconds.length === 0) throw new UsageError(`there is no command ${quoted(first)}`, null);
+    if (asksForHelp(argv)) return { name: "help", of: null };
+    const found = second === undefined ? "" : `, found ${quoted(second)}`;
+    throw new UsageError(`${first}: expected ${seconds.join(", ")}${found}`, null);
   }
-  const name = findCommandName(first);
-  if (name === null) throw new UsageError(`there is no command ${JSON.stringify(first)}`, null);
   if (asksForHelp(rest)) return { name: "help", of: name };
   switch (name) {
     case "up":
@@ -174,11 +191,41 @@ export function readCommandLine(argv: readonly string[]): Command {
       return { name, options: readOptions(name, schemas.usage, rest) };
     case "doctor":
       return { name, options: readOptions(name, schemas.doctor, rest) };
+    case "keys create":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "keys list":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "keys rotate":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "keys revoke":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "tenants list":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "tenants set":
+      return { name, options: readOptions(name, schemas[name], rest) };
   }
 }
 
-function findCommandName(text: string | undefined): CommandName | null {
-  return text !== undefined && isCommandName(text) ? text : null;
+/** A command's name is one word or two: `keys create`. */
+function findCommand(
+  argv: readonly string[],
+): { readonly name: CommandName; readonly rest: readonly string[] } | null {
+  for (const words of [2, 1]) {
+    const name = argv.slice(0, words).join(" ");
+    if (isCommandName(name)) return { name, rest: argv.slice(words) };
+  }
+  return null;
+}
+
+/** What may follow the first word of a command of two. */
+function secondsOf(first: string): string[] {
+  return Object.keys(schemas)
+    .filter((name) => name.startsWith(`${first} `))
+    .map((name) => name.slice(first.length + 1));
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
 }
 
 function isCommandName(text: string): text is CommandName {
@@ -192,7 +239,14 @@ function asksForHelp(args: readonly string[]): boolean {
   return flags.includes("--help") || flags.includes("-h");
 }
 
-const BOOLEANS: ReadonlySet<string> = new Set(["once", "verbose", "detach", "json", "timeline"]);
+const BOOLEANS: ReadonlySet<string> = new Set([
+  "once",
+  "verbose",
+  "detach",
+  "json",
+  "timeline",
+  "all",
+]);
 
 function readOptions<Shape extends z.ZodRawShape>(
   name: CommandName,
@@ -231,24 +285,4 @@ function parseFlags(
 function describeIssue({ path, message }: z.core.$ZodIssue): string {
   const [flag] = path;
   return flag === "positionals" ? message : `--${String(flag)}: ${message}`;
-}
-
-function numberWithin(least: number, most: number, expected: string): z.ZodCoercedNumber {
-  return z.coerce
-    .number("expected a number")
-    .int(expected)
-    .min(least, expected)
-    .max(most, expected);
-}
-
-function toAbsolute(path: string): string {
-  return resolve(path);
-}
-
-const SECONDS_PER_UNIT: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-
-/** `90`, `90s`, `5m`, `2h`, `1d` in seconds; NaN, which no schema accepts, for anything else. */
-function toSeconds(text: string): number {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)([smhd]?)$/.exec(text) ?? [];
-  return Number(digits) * (SECONDS_PER_UNIT[unit || "s"] ?? Number.NaN);
 }

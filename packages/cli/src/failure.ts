@@ -19,6 +19,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   connection_failed: "Start Headrace with `npm start`, or say where it serves with --url.",
   connection_timeout: "The server is there but does not answer: look at its log.",
   api_key_invalid: "Set HEADRACE_API_KEY to a key of this server.",
+  scope_missing: "Use a key that may: `headrace keys list` shows what each may do.",
+  key_not_found: "Check the id: `headrace keys list --all` shows what there is.",
   job_not_found: "Check the id. Jobs are forgotten 24 h after their end unless told otherwise.",
   queue_full: "Nothing was accepted. Redis is nearly full: `headrace doctor` tells more.",
   queue_unavailable: "The queue's Redis, or the replica it needs, is away: try again in a moment.",

@@ -17,6 +17,14 @@ import {
   watchJob,
   type JobContext,
 } from "./job-commands.ts";
+import {
+  createKey,
+  listKeys,
+  listTenants,
+  revokeKey,
+  rotateKey,
+  setTenant,
+} from "./key-commands.ts";
 import { paint, type Terminal } from "./terminal.ts";
 import { up } from "./up.ts";
 import { showUsage } from "./usage-view.ts";
@@ -61,6 +69,20 @@ async function execute(command: Command, terminal: Terminal): Promise<number> {
       return withJobs(command.options, terminal, (context) => showUsage(command.options, context));
     case "retry":
       return withJobs(command.options, terminal, (context) => retryJob(command.options, context));
+    case "keys create":
+      return withJobs(command.options, terminal, (context) => createKey(command.options, context));
+    case "keys list":
+      return withJobs(command.options, terminal, (context) => listKeys(command.options, context));
+    case "keys rotate":
+      return withJobs(command.options, terminal, (context) => rotateKey(command.options, context));
+    case "keys revoke":
+      return withJobs(command.options, terminal, (context) => revokeKey(command.options, context));
+    case "tenants list":
+      return withJobs(command.options, terminal, (context) =>
+        listTenants(command.options, context),
+      );
+    case "tenants set":
+      return withJobs(command.options, terminal, (context) => setTenant(command.options, context));
   }
 }
 

@@ -9,6 +9,12 @@ const LINES: Readonly<Record<CommandName, string>> = {
   cancel: "headrace cancel [--json] [flags] <job id>",
   doctor: "headrace doctor [--json] [flags]",
   retry: "headrace retry [--detach] [--json] [flags] <job id>",
+  "keys create": "headrace keys create [--tenant <name>] [--scopes submit,read] [flags] <name>",
+  "keys list": "headrace keys list [--tenant <name>] [--all] [--json] [flags]",
+  "keys rotate": "headrace keys rotate [--overlap 24h] [--json] [flags] <key id>",
+  "keys revoke": "headrace keys revoke [--json] [flags] <key id>",
+  "tenants list": "headrace tenants list [--json] [flags]",
+  "tenants set": "headrace tenants set --weight <number> [--json] [flags] <tenant>",
   usage: "headrace usage [--from <day>] [--to <day>] [--by day,key,model] [--json] [flags]",
 };
 
@@ -79,6 +85,44 @@ ${CONNECTION}`,
   --by <groups>        what to tell apart: some of day,key,model (all)
   --tenant <name>      another tenant, for keys with scope admin
   --json               the report as the API gives it
+${CONNECTION}`,
+  "keys create": `Make an API key for somebody. The key alone goes to standard output, once: it cannot be shown
+again. Needs a key with scope admin, as are all commands on keys and tenants.
+
+  --tenant <name>      whose jobs it sees (default)
+  --scopes <names>     what it may do: some of submit,read,admin (submit,read)
+  --expires <time>     how long it is valid: 12h, 90d (for ever)
+  --requests-per-minute <count>, --tokens-per-minute <count>
+  --queued-jobs <count>, --concurrent-jobs <count>
+  --monthly-tokens <count>, --monthly-cost <amount>
+                       what it may use at most (no limits)
+  --json               the key as the API gives it, its secret in \`key\`
+${CONNECTION}`,
+  "keys list": `Show the keys that are valid, newest first.
+
+  --tenant <name>      of this tenant only
+  --all                revoked and expired ones too
+  --json               the keys as the API gives them
+${CONNECTION}`,
+  "keys rotate": `Give a key a new secret, and let the old one go on for a while, so that clients can be changed one
+by one. The new key alone goes to standard output, once.
+
+  --overlap <time>     how long the old secret goes on: 0, 30m, 24h (24h)
+  --json               the key as the API gives it, its secret in \`key\`
+${CONNECTION}`,
+  "keys revoke": `End a key for good. Every server refuses it within a second, and ends its streams.
+
+  --json               the key as the API gives it
+${CONNECTION}`,
+  "tenants list": `Show the tenants there are, and what each weighs.
+
+  --json               the tenants as the API gives them
+${CONNECTION}`,
+  "tenants set": `Set a tenant's weight: of two that both have jobs waiting, one of weight 2 gets twice what one of
+weight 1 gets.
+
+  --weight <number>    0.01 to 100; 1 is what everybody has
+  --json               the tenant as the API gives it
 ${CONNECTION}`,
 };
 

@@ -20,6 +20,7 @@ import {
   type UsageReport,
 } from "@headrace/contract";
 
+import { Admin } from "./admin.ts";
 import { HeadraceError } from "./error.ts";
 import { JobFeed, type FeedOptions, type JobEventItem } from "./job-feed.ts";
 import { TextFold, type TextPiece } from "./text-fold.ts";
@@ -84,6 +85,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export class Headrace {
   /** Where events are sent, and what became of them. */
   readonly webhooks: Webhooks;
+  /** Keys, tenants and the audit log, for operators. */
+  readonly admin: Admin;
   readonly #transport: Transport;
 
   /** @throws TypeError for a URL that is none, or a key that no header can carry */
@@ -96,6 +99,7 @@ export class Headrace {
       onRetry: options.onRetry ?? (() => undefined),
     });
     this.webhooks = new Webhooks(this.#transport);
+    this.admin = new Admin(this.#transport);
   }
 
   /**

@@ -1,3 +1,4 @@
+export type { Admin, KeyQuery, PageQuery } from "./admin.ts";
 export { HeadraceError, type HeadraceErrorFields } from "./error.ts";
 export {
   Headrace,

@@ -77,7 +77,13 @@ export function findKeyId(presented: string): string | null {
   return keyPattern.exec(presented)?.[1] ?? null;
 }
 
-const nameSchema = z.string().trim().min(1).max(100);
+/** Names are shown in terminals and logs: nothing in them may steer one. */
+const nameSchema = z
+  .string()
+  .trim()
+  .min(1)
+  .max(100)
+  .regex(/^\P{Cc}*$/u, "expected no control characters");
 const scopesSchema = z
   .array(scopeSchema)
   .min(1)

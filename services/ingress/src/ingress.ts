@@ -141,7 +141,7 @@ export class Ingress {
    * 10 s, and close everything.
    */
   async close(): Promise<void> {
-    const { readers, patience, broker } = this.#services;
+    const { readers, patience, broker, openCalls } = this.#services;
     readers.expectStop();
     this.#server.turnAway();
     if (this.#unreadyMs > 0) await delay(this.#unreadyMs);
@@ -149,6 +149,7 @@ export class Ingress {
     this.#server.stopAccepting();
     await readers.stop();
     await this.#server.finish(Math.max(0, graceEndsAtMs - performance.now()));
+    openCalls.close();
     await this.#operations.close();
     await broker.close();
   }
