@@ -96,6 +96,24 @@ describe("the official openai package", () => {
     expect(text).toBe(expectedChatText(messages, { maxTokens: 30 }).text);
   });
 
+  test("reads again what it asked, page by page", async ({ platform }) => {
+    const client = clientOf(platform);
+    const asked = ["One", "Two", "Three"];
+    const { id } = await client.responses.create({
+      model: MODEL,
+      input: asked.map((content) => ({ role: "user" as const, content })),
+      max_output_tokens: 4,
+    });
+
+    const items = await Array.fromAsync(
+      client.responses.inputItems.list(id, { order: "asc", limit: 2 }),
+    );
+
+    expect(items).toMatchObject(
+      asked.map((text) => ({ role: "user", content: [{ type: "input_text", text }] })),
+    );
+  });
+
   test("streams a response with its own helper", async ({ platform }) => {
     const stream = clientOf(platform).responses.stream({
       model: MODEL,

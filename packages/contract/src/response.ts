@@ -34,6 +34,10 @@ export const responseUsageSchema = z.object({
 });
 export type ResponseUsage = z.infer<typeof responseUsageSchema>;
 
+/** Something that was said: a message, reasoning, a function call or its output. */
+export const responseItemSchema = z.looseObject({ type: z.string(), id: z.string() });
+export type ResponseItem = z.infer<typeof responseItemSchema>;
+
 /** A response as OpenAI's API shows it. Instants are whole Unix seconds. */
 export const responseSchema = z.looseObject({
   id: z.string(),
@@ -50,12 +54,22 @@ export const responseSchema = z.looseObject({
   max_output_tokens: z.int().nullable(),
   model: z.string(),
   /** Items of type `message`, `reasoning` and `function_call`. */
-  output: z.array(z.looseObject({ type: z.string(), id: z.string() })),
+  output: z.array(responseItemSchema),
   store: z.boolean(),
   usage: responseUsageSchema.nullable(),
   metadata: z.record(z.string(), z.string()),
 });
 export type Response = z.infer<typeof responseSchema>;
+
+/** A page of what a response was asked: `GET /v1/responses/{id}/input_items`. */
+export const responseItemListSchema = z.object({
+  object: z.literal("list"),
+  data: z.array(responseItemSchema),
+  first_id: z.string().nullable(),
+  last_id: z.string().nullable(),
+  has_more: z.boolean(),
+});
+export type ResponseItemList = z.infer<typeof responseItemListSchema>;
 
 /** Answer of `DELETE /v1/responses/{id}`. */
 export const responseDeletedSchema = z.object({

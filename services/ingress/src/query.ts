@@ -25,7 +25,10 @@ const wholeNumber = z
   .regex(/^\d{1,9}$/, "expected a whole number")
   .transform(Number);
 
-const limit = wholeNumber.pipe(z.number().min(1).max(LARGEST_PAGE)).default(DEFAULT_PAGE);
+/** How many a page has. */
+export const pageLimitSchema = wholeNumber
+  .pipe(z.number().min(1).max(LARGEST_PAGE))
+  .default(DEFAULT_PAGE);
 
 /** Query of `GET /v1/jobs/{id}`. */
 export const readQuerySchema = z.strictObject({
@@ -36,7 +39,7 @@ export const readQuerySchema = z.strictObject({
 export const listQuerySchema = z.strictObject({
   status: jobStatusSchema.optional(),
   model: z.string().min(1).max(LONGEST_MODEL_NAME).optional(),
-  limit,
+  limit: pageLimitSchema,
   after: jobIdSchema.optional(),
 });
 
@@ -70,15 +73,21 @@ export const usageQuerySchema = z.strictObject({
 /** Query of `GET /admin/v1/keys`. */
 export const keyListQuerySchema = z.strictObject({
   tenant: tenantNameSchema.optional(),
-  limit,
+  limit: pageLimitSchema,
   after: keyIdSchema.optional(),
 });
 
 /** Query of `GET /admin/v1/tenants`. */
-export const tenantListQuerySchema = z.strictObject({ limit, after: tenantNameSchema.optional() });
+export const tenantListQuerySchema = z.strictObject({
+  limit: pageLimitSchema,
+  after: tenantNameSchema.optional(),
+});
 
 /** Query of `GET /admin/v1/audit`. */
-export const auditQuerySchema = z.strictObject({ limit, after: auditIdSchema.optional() });
+export const auditQuerySchema = z.strictObject({
+  limit: pageLimitSchema,
+  after: auditIdSchema.optional(),
+});
 
 /** Query of `GET /v1/jobs/{id}/events`. */
 export const eventsQuerySchema = z.strictObject({ starting_after: cursorSchema.optional() });

@@ -14,6 +14,7 @@ import { MODEL, SimulatedWorker } from "./testing/simulated-worker.ts";
 
 const request = { model: MODEL, messages: [{ role: "user", content: "CANARY-PROMPT" }] };
 const body = { endpoint: "/v1/chat/completions", request };
+const response = { model: MODEL, input: "CANARY-PROMPT" };
 
 /** What a request must never wait longer for than, ms. */
 const PATIENCE_MS = 2_000;
@@ -50,6 +51,9 @@ describe("without Redis", () => {
       ["POST", "/v1/jobs", { body }],
       ["POST", "/v1/chat/completions", { body: request }],
       ["POST", "/v1/chat/completions", { body: { ...request, stream: true } }],
+      ["POST", "/v1/responses", { body: response }],
+      ["POST", "/v1/responses", { body: { ...response, background: true, stream: true } }],
+      ["GET", `/v1/responses/${id.replace("job_", "resp_")}`, {}],
       ["GET", `/v1/jobs/${id}`, {}],
       ["GET", `/v1/jobs/${id}/events`, {}],
       ["POST", `/v1/jobs/${id}/cancel`, {}],

@@ -23,6 +23,12 @@ const WAYS: readonly (readonly [string, string, object])[] = [
   ["a job", "/v1/jobs", { endpoint: "/v1/chat/completions", request: chat }],
   ["a chat", "/v1/chat/completions", chat],
   ["a streamed chat", "/v1/chat/completions", { ...chat, stream: true }],
+  ["a response", "/v1/responses", { model: MODEL, input: "my CANARY is 4111" }],
+  [
+    "a background response",
+    "/v1/responses",
+    { model: MODEL, input: "Hi", instructions: "my CANARY is 4111", background: true },
+  ],
   ["a completion", "/v1/completions", { model: MODEL, prompt: "my CANARY is 4111" }],
   ["a response", "/v1/responses", { model: MODEL, input: "my CANARY is 4111" }],
   [

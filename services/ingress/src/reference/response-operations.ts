@@ -1,4 +1,5 @@
 import { DEADLINE_HEADER, DEFAULTS, LONGEST_KEY, PRIORITY_HEADER } from "../submission-form.ts";
+import { DEFAULT_PAGE, LARGEST_PAGE } from "../query.ts";
 import { COMMON, REPLIES, type Operation, type Parameter, type Reply } from "./operation.ts";
 
 const responseId: Parameter = {
@@ -136,6 +137,45 @@ export const RESPONSE_OPERATIONS: readonly Operation[] = [
       200: { description: "Deleted.", schema: "ResponseDeleted" },
       404: unknown,
       409: { description: "It is open; cancel it first.", schema: "Error" },
+      ...COMMON,
+    },
+  },
+  {
+    id: "listInputItems",
+    method: "GET",
+    path: "/v1/responses/{id}/input_items",
+    tag: "OpenAI",
+    summary: "List what a response was asked",
+    description:
+      "The input as items, read back from the messages that it became: their ids are new, and a developer's message is the system's.",
+    parameters: [
+      responseId,
+      {
+        name: "limit",
+        in: "query",
+        description: "Items in a page.",
+        required: false,
+        schema: { type: "integer", minimum: 1, maximum: LARGEST_PAGE, default: DEFAULT_PAGE },
+      },
+      {
+        name: "order",
+        in: "query",
+        description: "Newest or oldest first.",
+        required: false,
+        schema: { type: "string", enum: ["asc", "desc"], default: "desc" },
+      },
+      {
+        name: "after",
+        in: "query",
+        description: "The last item of the page before.",
+        required: false,
+        schema: { type: "string" },
+      },
+    ],
+    replies: {
+      200: { description: "A page.", schema: "ResponseItemList" },
+      400: REPLIES.invalid,
+      404: unknown,
       ...COMMON,
     },
   },

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 
 import { z } from "zod";
 
+import { pageLimitSchema } from "../query.ts";
 import { validate } from "../validation.ts";
 import { refusal } from "./refusal.ts";
 
@@ -39,8 +40,7 @@ export interface ResponseQuery {
 export function readResponseQuery(
   request: IncomingMessage & { readonly query: object },
 ): ResponseQuery {
-  const asked = Object.entries(request.query).filter(([name]) => !INCLUDE.test(name));
-  const query = validate(querySchema, Object.fromEntries(asked));
+  const query = validate(querySchema, withoutInclude(request.query));
   const isStreamed = query.stream === "true";
   const header = request.headers["last-event-id"];
   const sent =
@@ -52,4 +52,21 @@ export function readResponseQuery(
     throw refusal("include_obfuscation", "streams are not obfuscated; leave it out or send false");
   }
   return { isStreamed, startingAfter: sent ?? null };
+}
+
+const itemsQuerySchema = z.strictObject({
+  limit: pageLimitSchema,
+  order: z.enum(["asc", "desc"]).default("desc"),
+  after: z.string().min(1).optional(),
+});
+
+/** Read which of a response's input items a caller wants. @throws PlatformError `request_invalid` */
+export function readItemsQuery(request: {
+  readonly query: object;
+}): z.infer<typeof itemsQuerySchema> {
+  return validate(itemsQuerySchema, withoutInclude(request.query));
+}
+
+function withoutInclude(query: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(query).filter(([name]) => !INCLUDE.test(name)));
 }

@@ -1,4 +1,10 @@
-import { responseIdOf, type JobId, type Response, type ResponseDeleted } from "@headrace/contract";
+import {
+  responseIdOf,
+  type JobId,
+  type Response,
+  type ResponseDeleted,
+  type ResponseItemList,
+} from "@headrace/contract";
 
 import { admit, type Admitted } from "../admission.ts";
 import { sendJson, type Headers } from "../answer.ts";
@@ -7,11 +13,12 @@ import type { Exchange, Handler, Route } from "../exchange.ts";
 import { readEmptyBody, readJsonBody } from "../request-body.ts";
 import type { Services } from "../services.ts";
 import { JOB_HEADER, SynchronousCall } from "../synchronous-call.ts";
+import { toInputItems } from "./input-items.ts";
 import { StreamedResponse, WholeResponse } from "./response-deliveries.ts";
 import { ResponseEventStream } from "./response-event-stream.ts";
 import { readResponseForm, type ResponseForm } from "./response-form.ts";
 import { findPlace, firstPlace } from "./response-place.ts";
-import { readResponseQuery } from "./response-query.ts";
+import { readItemsQuery, readResponseQuery } from "./response-query.ts";
 import { findResponse, readResponse } from "./response-record.ts";
 import { refusal } from "./refusal.ts";
 import { toResponse } from "./response-view.ts";
@@ -29,6 +36,7 @@ export function responseRoutes(services: Services): Route[] {
       methods: { GET: handle(retrieveResponse), DELETE: handle(deleteResponse) },
     },
     { path: "/v1/responses/{id}/cancel", methods: { POST: handle(cancelResponse) } },
+    { path: "/v1/responses/{id}/input_items", methods: { GET: handle(listInputItems) } },
   ];
 }
 
@@ -114,6 +122,28 @@ async function deleteResponse(
   await services.broker.deleteJob(record);
   const id = responseIdOf(record.id);
   const body: ResponseDeleted = { id, object: "response", deleted: true };
+  sendJson(exchange, 200, { body });
+}
+
+async function listInputItems(
+  services: Services,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<void> {
+  const { limit, order, after } = readItemsQuery(exchange.request);
+  const items = toInputItems(await findResponse(services, exchange, caller));
+  const ordered = order === "asc" ? items : items.toReversed();
+  const start = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
+  if (after !== undefined && start === 0)
+    throw refusal("after", "no item of the input has this id");
+  const data = ordered.slice(start, start + limit);
+  const body: ResponseItemList = {
+    object: "list",
+    data,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: start + data.length < ordered.length,
+  };
   sendJson(exchange, 200, { body });
 }
 

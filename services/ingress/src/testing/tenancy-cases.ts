@@ -124,6 +124,13 @@ export const TENANCY_CASES: Readonly<Record<string, TenancyCase>> = {
     ],
     held: "own",
   },
+  "GET /v1/responses/{id}/input_items": {
+    ids: "response",
+    calls: [
+      (id) => ({ path: `${responsePath(id)}/input_items` }),
+      (id) => ({ path: `${responsePath(id)}/input_items?after=${encodeURIComponent(id)}` }),
+    ],
+  },
   "POST /v1/responses/{id}/cancel": {
     ids: "response",
     calls: [(id) => ({ path: `${responsePath(id)}/cancel` })],
