@@ -95,6 +95,12 @@ export const CITATIONS: readonly Citation[] = [
     test: "while Redis is somebody's replica",
   },
   {
+    fault: "`MISCONF`: a full disk",
+    outcome: "every job right, every reader whole",
+    file: SINGLE,
+    test: "while Redis cannot write to its disk",
+  },
+  {
     fault: "`LOADING`",
     outcome: "every job right, every reader whole",
     file: SINGLE,

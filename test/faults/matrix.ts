@@ -7,6 +7,7 @@ import { lostReplies } from "./runs/lost-replies.ts";
 import { mixed } from "./runs/mixed.ts";
 import { orphans } from "./runs/orphans.ts";
 import { parserFuzz } from "./runs/parser-fuzz.ts";
+import { partition } from "./runs/partition.ts";
 import { poison } from "./runs/poison.ts";
 import { races } from "./runs/races.ts";
 import { redisKills } from "./runs/redis-kills.ts";
@@ -25,6 +26,7 @@ export const FAULT_RUNS: readonly FaultRun[] = [
   parserFuzz,
   races,
   zombie,
+  partition,
   poison,
   orphans,
   twoBuilds,

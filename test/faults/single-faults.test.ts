@@ -91,6 +91,28 @@ describe("jobs end as they should, and readers miss nothing,", () => {
     },
   );
 
+  test(
+    "while Redis cannot write to its disk, and then can",
+    {
+      timeout: LIMIT_MS,
+    },
+    async ({ startSite }) => {
+      // Its snapshot is to have the name of a folder that is there: no snapshot can be written.
+      const site = await startSite({ redis: { save: "3600 1", dbfilename: "appendonlydir" } });
+
+      const load = await runThrough(site, async () => {
+        await site.redis.bgsave();
+        const write = (): Promise<unknown> => site.redis.set("k", "v").catch(String);
+        await expect.poll(write, { timeout: 5_000 }).toMatch("MISCONF");
+        await delay(1_500);
+        await site.redis.config("SET", "stop-writes-on-bgsave-error", "no");
+      });
+
+      expect(load.accepted).toHaveLength(JOBS);
+      expect(await site.redis.info("errorstats")).toMatch(/errorstat_MISCONF:count=(?!1\b)/);
+    },
+  );
+
   test("while Redis loads what it had written", { timeout: LIMIT_MS }, async ({ startSite }) => {
     const site = await startSite();
     const { redis } = site.platform;
