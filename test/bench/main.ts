@@ -7,6 +7,7 @@ import { measureBatchSlack } from "./figures/batch-slack.ts";
 import { measureCpu } from "./figures/cpu.ts";
 import { measureDurability } from "./figures/durability.ts";
 import { measureFairShares } from "./figures/fair-shares.ts";
+import { measureFrontDoor } from "./figures/front-door.ts";
 import { measureRedisMemory } from "./figures/redis-memory.ts";
 import { measureStreams } from "./figures/streams.ts";
 import { measureSubmitRate } from "./figures/submit-rate.ts";
@@ -19,6 +20,7 @@ const BENCHMARKS: Readonly<Record<string, (bench: Bench) => Promise<Measurements
   added_ttft_ms: measureAddedTtft,
   cpu_ratio: measureCpu,
   submit_ratio: measureSubmitRate,
+  front_door_ratio: measureFrontDoor,
   streams: measureStreams,
   redis_bytes_per_job: measureRedisMemory,
   durability: measureDurability,

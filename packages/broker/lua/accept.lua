@@ -63,7 +63,7 @@ end
 -- Whether even the faster of two ways is too slow: behind all that goes first, of what is left beside
 -- the classes before it; or behind its own class, at the least share that this is granted.
 local function is_late(standing, class)
-  if idle == 1 or workers == 0 or standing.starts < tonumber(ARGV[15]) then return false end
+  if idle == 1 or picky == 1 or workers == 0 or standing.starts < tonumber(ARGV[15]) then return false end
   local starts_in_time = standing.starts * ARGV[3] / standing.span
   local behind_others = starts_in_time * (1 - standing.sooner / standing.starts)
   local by_its_share = starts_in_time * (SHARE[class] or 1)

@@ -33,29 +33,22 @@ local id, tenant, key, model, tokens = ARGV[1], ARGV[5], ARGV[6], ARGV[7], tonum
 local most_open, month_tokens, month_cost = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 local now = now_ms()
 
-local function of_key(name, limit, model_limit)
-  local found = {}
-  found[1] = read_bucket(KEYS[3], name, limit, now)
-  found[#found + 1] = read_bucket(KEYS[3], name .. ' ' .. model, model_limit, now)
-  return found
-end
-local buckets = {
-  requests = of_key('requests', ARGV[9], ARGV[11]),
-  tokens = of_key('tokens', ARGV[10], ARGV[12]),
-  address = {read_bucket(KEYS[7], 'requests', ARGV[13], now)},
-}
-local amounts = {requests = 1, tokens = tokens, address = 1}
+local of_key = read_buckets(KEYS[3], {'requests', 'tokens', 'requests ' .. model, 'tokens ' .. model},
+  {ARGV[9], ARGV[10], ARGV[11], ARGV[12]}, now)
+local amounts = {1, tokens, 1, tokens}
+local of_address = ARGV[13] ~= '0' and read_buckets(KEYS[7], {'requests'}, {ARGV[13]}, now) or {false}
 
 -- The longest wait of all, since it must be over for each; never is longer than any.
 local function longest_wait()
   local longest, reason = 0, nil
-  for _, name in ipairs({'tokens', 'requests', 'address'}) do
-    for _, bucket in ipairs(buckets[name]) do
-      local wait = wait_for(bucket, amounts[name])
-      if wait == -1 then return -1, name end
-      if wait > longest then longest, reason = wait, name end
-    end
+  local function look(bucket, amount, name)
+    if not bucket or longest == -1 then return end
+    local wait = wait_for(bucket, amount)
+    if wait == -1 or wait > longest then longest, reason = wait, name end
   end
+  for _, i in ipairs({2, 4}) do look(of_key[i], tokens, 'tokens') end
+  for _, i in ipairs({1, 3}) do look(of_key[i], 1, 'requests') end
+  look(of_address[1], 1, 'address')
   return longest, reason
 end
 
@@ -78,35 +71,30 @@ local function refusal()
   return nil
 end
 
--- Limit, what is left, and ms until it is full, of the one with the least left.
-local function told_of(found)
-  local least = found[1]
-  for _, bucket in ipairs(found) do
-    if bucket.level < least.level then least = bucket end
-  end
-  if not least then return {0, 0, 0} end
-  local reset = math.ceil((least.limit - least.level) * MINUTE_MS / least.limit)
-  return {least.limit, math.max(0, math.floor(least.level + ROUNDING)), reset}
+-- Limit, what is left, and ms until it is full, of the one with less left.
+local function told_of(one, other)
+  local least = one and other and (one.level < other.level and one or other) or one or other
+  if not least then return 0, 0, 0 end
+  return least.limit, math.max(0, math.floor(least.level + ROUNDING)), full_in(least)
 end
 
 local function reply(verdict, reason, wait)
-  local requests, of_tokens = told_of(buckets.requests), told_of(buckets.tokens)
-  return {verdict[1], verdict[2], verdict[3], reason, wait, requests[1], requests[2], requests[3],
-    of_tokens[1], of_tokens[2], of_tokens[3]}
+  local limit, left, reset = told_of(of_key[1], of_key[3])
+  return {verdict[1], verdict[2], verdict[3], reason, wait, limit, left, reset,
+    told_of(of_key[2], of_key[4])}
 end
 
--- What is refused must not be taken for the call before it, when it is repeated.
-if ARGV[19] == '1' and KEYS[8] then redis.call('DEL', KEYS[8]) end
-local first = find_first(KEYS[8], KEYS[2], ARGV[3])
+local first = ARGV[19] ~= '1' and find_first(KEYS[8], KEYS[2], ARGV[3])
 if first then return reply(first, '', 0) end
 -- This very submit again: all of it was done, and the reply was lost.
 if redis.call('ZSCORE', KEYS[1], id) then return reply({1, id, 1}, '', 0) end
+-- What is refused must not be taken for the call before it, when it is repeated.
+if ARGV[19] == '1' and KEYS[8] then redis.call('DEL', KEYS[8]) end
 local reason, wait = refusal()
 if reason then return reply({-2, id, 0}, reason, wait) end
 
-for name, found in pairs(buckets) do
-  for _, bucket in ipairs(found) do take(bucket, amounts[name], now) end
-end
+take(KEYS[3], of_key, amounts, now)
+take(KEYS[7], of_address, {1}, now)
 if ARGV[18] == '1' then
   redis.call('ZADD', KEYS[4], now, name_hold(id, ARGV[8], model))
   redis.call('SADD', KEYS[6], key)

@@ -5,12 +5,22 @@ local MINUTE_MS = 60000
 -- What sums of fractions may be off by.
 local ROUNDING = 0.000001
 
-local function read_bucket(key, field, limit, now)
-  local level, at, known = string.match(redis.call('HGET', key, field) or '', '^(%S+) (%S+) (%S+)$')
-  limit = tonumber(limit or known)
-  if not limit or limit == 0 then return nil end
-  level = level and level + (now - at) * limit / MINUTE_MS or limit
-  return {key = key, field = field, limit = limit, level = math.min(limit, level)}
+-- Read buckets of one hash, in one go.
+--
+-- limits  of each field, '0' for none; without, as each bucket remembers its own
+--
+-- Returns a bucket for each field, or false where there is no limit.
+local function read_buckets(key, fields, limits, now)
+  local buckets = {}
+  for i, text in ipairs(redis.call('HMGET', key, unpack(fields))) do
+    local level, at, known = string.match(text or '', '^(%S+) (%S+) (%S+)$')
+    local limit = tonumber(limits and limits[i] or known or 0)
+    buckets[i] = limit > 0 and {
+      field = fields[i], limit = limit,
+      level = level and math.min(limit, level + (now - at) * limit / MINUTE_MS) or limit,
+    }
+  end
+  return buckets
 end
 
 -- How long until the bucket holds so much, ms; 0 when it does, -1 when it never will.
@@ -20,12 +30,23 @@ local function wait_for(bucket, amount)
   return math.ceil((amount - bucket.level) * MINUTE_MS / bucket.limit)
 end
 
--- Take from a bucket; with less than 0, put back.
-local function take(bucket, amount, now)
-  bucket.level = math.min(bucket.limit, bucket.level - amount)
-  redis.call('HSET', bucket.key, bucket.field,
-    string.format('%.6f %s %.0f', bucket.level, now, bucket.limit))
-  -- Kept until it is full again: then it need not be there.
-  local full_in = math.ceil((bucket.limit - bucket.level) * MINUTE_MS / bucket.limit) + 1000
-  if redis.call('PTTL', bucket.key) < full_in then redis.call('PEXPIRE', bucket.key, full_in) end
+local function full_in(bucket)
+  return math.ceil((bucket.limit - bucket.level) * MINUTE_MS / bucket.limit)
+end
+
+-- Take from buckets of one hash, from each its amount; with less than 0, put back.
+local function take(key, buckets, amounts, now)
+  local written, keep = {}, 0
+  for i, bucket in ipairs(buckets) do
+    if bucket then
+      bucket.level = math.min(bucket.limit, bucket.level - amounts[i])
+      keep = math.max(keep, full_in(bucket) + 1000)
+      written[#written + 1] = bucket.field
+      written[#written + 1] = string.format('%.6f %s %.0f', bucket.level, now, bucket.limit)
+    end
+  end
+  if #written == 0 then return end
+  redis.call('HSET', key, unpack(written))
+  -- Kept until all are full again: then they need not be there.
+  if redis.call('PTTL', key) < keep then redis.call('PEXPIRE', key, keep) end
 end

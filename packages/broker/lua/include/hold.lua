@@ -18,10 +18,8 @@ local function give_back(tenant, hold, used, now)
   local held = tenant .. ':held:' .. hold.key .. ':' .. hold.kind
   if redis.call('ZREM', held, name_hold(hold.id, hold.tokens, hold.model)) == 0 then return false end
   redis.call('HINCRBY', tenant .. ':owed', hold.key, string.format('%.0f', 0 - hold.tokens))
-  local buckets = tenant .. ':buckets:' .. hold.key
-  for _, field in ipairs({'tokens', 'tokens ' .. hold.model}) do
-    local bucket = read_bucket(buckets, field, nil, now)
-    if bucket then take(bucket, used - hold.tokens, now) end
-  end
+  local key = tenant .. ':buckets:' .. hold.key
+  local buckets = read_buckets(key, {'tokens', 'tokens ' .. hold.model}, nil, now)
+  take(key, buckets, {used - hold.tokens, used - hold.tokens}, now)
   return true
 end
