@@ -10,9 +10,9 @@ import type { AcceptedJob } from "../verifier.ts";
 
 const SIZES = { small: { readers: 40 }, full: { readers: 500 } } as const;
 
-/** All jobs run at once, long enough that all are under way when the ingress dies. */
+/** All jobs run at once, long enough that the first is under way when the last has begun. */
 const STEP_MS = 100;
-const TOKENS = { fewestTokens: 60, mostTokens: 120 } as const;
+const TOKENS = { fewestTokens: 150, mostTokens: 210 } as const;
 
 /** Once every reader has had output: in the middle of what they read. */
 const KILL_AFTER_MS = [500, 2_500] as const;
