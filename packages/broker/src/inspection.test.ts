@@ -1,8 +1,10 @@
 import { modelCodeOf, type JobId } from "@headrace/contract";
-import { describe, expect } from "vitest";
+import { RedisServer } from "@headrace/testkit";
+import { Redis } from "ioredis";
+import { describe, expect, onTestFinished } from "vitest";
 
 import type { ModelInspection } from "./inspection.ts";
-import type { IngressBroker } from "./ingress-broker.ts";
+import { IngressBroker } from "./ingress-broker.ts";
 import { keys } from "./keys.ts";
 import { brokerTest, MODEL } from "./test-bench.ts";
 
@@ -120,6 +122,32 @@ describe("an inspection", () => {
 
     expect(models).toEqual([]);
     expect(unknownWorkers).toEqual([expect.stringMatching(/^w-test-/)]);
+  });
+
+  test.for([
+    [{ "maxmemory-policy": "allkeys-lru" }, { evictionPolicy: "allkeys-lru" }],
+    [{ appendonly: "no" }, { hasAppendOnlyFile: false }],
+    [{ appendfsync: "no" }, { syncPolicy: "no" }],
+    [{ maxmemory: "64mb" }, { limitBytes: 67_108_864 }],
+    // A snapshot that would have the name of a folder that is there.
+    [{ save: "3600 1", dbfilename: "appendonlydir" }, { canWriteSnapshot: false }],
+  ] as const)("finds a Redis with %j", async ([settings, found]) => {
+    const server = await RedisServer.start(settings);
+    onTestFinished(() => server.stop());
+    const connection = new Redis(server.url);
+    onTestFinished(() => connection.disconnect());
+    await connection.set("k", "v");
+    await connection.bgsave();
+    const ingress = new IngressBroker({
+      redisUrl: server.url,
+      durability: "redis",
+      report: () => {},
+    });
+    onTestFinished(() => ingress.close());
+
+    await expect
+      .poll(() => ingress.inspect().catch(String), { timeout: 5_000 })
+      .toMatchObject({ redis: found });
   });
 
   test("changes nothing", async ({ ingress, oldJob, redis }) => {

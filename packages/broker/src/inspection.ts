@@ -43,6 +43,8 @@ export interface RedisInspection {
   /** Null where it may not be read. */
   readonly syncPolicy: string | null;
   readonly canWriteFile: boolean;
+  /** Whether its last snapshot was written: where it makes any, it refuses writes after one was not. */
+  readonly canWriteSnapshot: boolean;
   /** It takes writes only from its primary. */
   readonly isReplica: boolean;
   /** Whether a replica's link to its primary is up. */
@@ -124,6 +126,7 @@ async function inspectRedis(redis: Redis): Promise<RedisInspection> {
     hasAppendOnlyFile: info.get("aof_enabled") === "1",
     syncPolicy: await findSyncPolicy(redis),
     canWriteFile: (info.get("aof_last_write_status") ?? "ok") === "ok",
+    canWriteSnapshot: (info.get("rdb_last_bgsave_status") ?? "ok") === "ok",
     isReplica: isReplica(info),
     isPrimaryReached: info.get("master_link_status") === "up",
     replicas: readReplicas(info),

@@ -57,7 +57,14 @@ function checkEviction({ version, evictionPolicy }: RedisInspection): Finding {
 }
 
 function checkPersistence(redis: RedisInspection, durability: Durability): Finding {
-  const { hasAppendOnlyFile, canWriteFile, syncPolicy } = redis;
+  const { hasAppendOnlyFile, canWriteFile, canWriteSnapshot, syncPolicy } = redis;
+  if (!canWriteSnapshot) {
+    return fault(
+      "persistence",
+      "Redis could not write its last snapshot; unless stop-writes-on-bgsave-error is no, it refuses every job until it can",
+      "see that its disk has space and works; or make no snapshots (save set to nothing), where an append-only file keeps the jobs",
+    );
+  }
   if (!hasAppendOnlyFile) {
     const found = "Redis has no append-only file";
     if (durability === "replicated") return ok("persistence", `${found}; replicas keep the jobs`);
