@@ -28,6 +28,20 @@ const operationsTest = test.extend("served", async ({}, { onCleanup }) => {
 });
 
 describe("OperationsServer", () => {
+  operationsTest("tells browsers to show its pages and no more", async ({ served }) => {
+    const paths = ["/metrics", "/own", "/failing", "/nothing"];
+    const answers = await Promise.all(
+      paths.map((path) => fetch(`http://127.0.0.1:${served.server.port}${path}`)),
+    );
+
+    for (const { headers } of answers) {
+      expect(headers.get("x-content-type-options")).toBe("nosniff");
+      expect(headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+      expect(headers.get("cache-control")).toBe("no-store");
+    }
+    for (const answer of answers) await answer.body?.cancel();
+  });
+
   operationsTest("serves metrics, each with the process' name", async ({ served }) => {
     const jobs = served.metrics.counter("jobs_total", "Jobs", ["end"]);
     jobs.inc({ end: "completed" }, 3);

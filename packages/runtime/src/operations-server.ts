@@ -89,12 +89,22 @@ function describe(error: unknown): string {
 
 const PAGES = ["/metrics", "/healthz", "/readyz"];
 
+/** A browser has nothing to do with these pages but to show them. */
+const HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+};
+
 function sendJson(response: ServerResponse, body: object): void {
-  response.writeHead(200, { "content-type": "application/json" });
+  response.writeHead(200, { ...HEADERS, "content-type": "application/json" });
   response.end(JSON.stringify(body));
 }
 
 function send(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+  response.writeHead(status, {
+    ...HEADERS,
+    "content-type": "text/plain; version=0.0.4; charset=utf-8",
+  });
   response.end(text);
 }

@@ -175,6 +175,37 @@ describe("a caller that takes its time", () => {
     expect(text.length).toBeLessThan(12_000_000);
   }, 20_000);
 
+  test("with a large answer loses nothing of what it asked for ahead", async ({
+    strict,
+    client,
+    worker,
+  }) => {
+    const ingress = await strict({ requestMs: 10_000 });
+    const id = await client.submit();
+    const large = await worker.next();
+    for (let piece = 0; piece < 12; piece += 1) large.say("x".repeat(1_000_000));
+    await large.complete();
+    const body = JSON.stringify({ model: MODEL, messages: [{ role: "user", content: "Hi" }] });
+    const connection = await RawConnection.open(ingress.port);
+    connection.write(
+      `GET /v1/jobs/${id} HTTP/1.1\r\nhost: x\r\n${key}\r\n` +
+        post(
+          `content-length: ${body.length}\r\nconnection: close\r\n`,
+          body,
+          "/v1/chat/completions",
+        ),
+    );
+    const run = await worker.next();
+    await expect.poll(() => connection.text.length).toBeGreaterThan(12_000_000);
+    // Longer than the large answer's rest could have stayed untaken.
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    run.say("Hello");
+    await run.complete();
+    const { text } = await connection.whenClosed();
+
+    expect(text.slice(12_000_000)).toContain("Hello");
+  }, 20_000);
+
   test("may take it between requests", async ({ strict }) => {
     const { port } = await strict();
     const connection = await RawConnection.open(port);

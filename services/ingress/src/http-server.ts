@@ -75,6 +75,8 @@ export class HttpServer {
     this.#server = createServer(toNodeOptions(limits), (request, response) => {
       this.#requests += 1;
       response.once("close", this.#onAnswered);
+      // It was asked for ahead: the bound on the answer before it is not its own.
+      if (response.socket === null) response.once("socket", (socket) => socket.setTimeout(0));
       response.once("prefinish", () => boundDrain(response, limits.drainMs));
       onRequest(request, response);
     });
