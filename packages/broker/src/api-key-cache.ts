@@ -60,7 +60,7 @@ interface Seen {
  * The keys that this process has met, so that checking one costs no round trip.
  *
  * Twice a second Redis is asked when keys last changed; if it was since, all that are at hand are
- * read anew. There is no message to be lost. Who was not seen before is looked up once.
+ * read anew. There is no message to be lost. A key or secret not seen before is looked up at once.
  */
 export class ApiKeyCache {
   readonly #redis: Redis;
@@ -111,16 +111,13 @@ export class ApiKeyCache {
    */
   async verify(id: string, digest: Buffer): Promise<KeyGrant | null> {
     if (performance.now() - this.#checkedAtMs > TRUST_MS) await guard(this.#check());
-    if (!this.#seen.has(id) && !this.#unknown.has(id)) await guard(this.#lookUp(id));
-    const seen = this.#seen.get(id);
-    if (seen === undefined) return null;
-    const nowMs = performance.now() + this.#offsetMs;
-    let isRight = false;
-    for (const secret of seen.secrets) {
-      const isSame = timingSafeEqual(secret.digest, digest);
-      if (isSame && nowMs < secret.untilMs) isRight = true;
+    if (!this.#unknown.has(id) && !this.#hasSecret(id, digest)) {
+      // Unseen, or rotated a moment ago: a new secret is valid at once.
+      await guard(this.#lookUp(id));
+      if (!this.#hasSecret(id, digest)) return null;
     }
-    if (!isRight || !isLive(seen.stored, nowMs)) return null;
+    const seen = this.#seen.get(id);
+    if (seen === undefined || !isLive(seen.stored, this.#redisNowMs)) return null;
     this.#used.add(id);
     return seen.grant;
   }
@@ -129,6 +126,19 @@ export class ApiKeyCache {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#noteUse();
+  }
+
+  get #redisNowMs(): number {
+    return performance.now() + this.#offsetMs;
+  }
+
+  #hasSecret(id: string, digest: Buffer): boolean {
+    let hasSecret = false;
+    for (const secret of this.#seen.get(id)?.secrets ?? []) {
+      const isSame = timingSafeEqual(secret.digest, digest);
+      if (isSame && this.#redisNowMs < secret.untilMs) hasSecret = true;
+    }
+    return hasSecret;
   }
 
   async #tick(): Promise<void> {

@@ -74,6 +74,31 @@ describe("a key that nobody has seen", () => {
     expect(looks).toBeLessThan(5_000 / 20);
   });
 
+  test("costs no more where the id is right, and the secret made up", async ({
+    ingress,
+    redis,
+  }) => {
+    const made = await ingress.apiKeys.create(note, form());
+    await verify(ingress, made);
+    const before = await countLookUps(redis);
+    const beganAt = performance.now();
+
+    const answers = [];
+    for (let round = 0; round < 20; round += 1) {
+      const guesses = Array.from({ length: 50 }, () => digestApiKey(newApiKey(made.record.id)));
+      answers.push(
+        ...(await Promise.all(
+          guesses.map(async (guess) => ingress.knownKeys.verify(made.record.id, guess)),
+        )),
+      );
+    }
+
+    const looks = (await countLookUps(redis)) - before;
+    expect(answers.filter((grant) => grant !== null)).toEqual([]);
+    expect(looks).toBeLessThanOrEqual((performance.now() - beganAt) / 10 + 4);
+    expect(await verify(ingress, made)).not.toBeNull();
+  });
+
   test("is found in the middle of such a flood", async ({ ingress }) => {
     const made = await ingress.apiKeys.create(note, form());
     const flood = Array.from({ length: 1_900 }, async () =>

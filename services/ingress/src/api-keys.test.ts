@@ -4,6 +4,7 @@ import { describe, expect } from "vitest";
 import { Ingress } from "./ingress.ts";
 import { TestClient } from "./testing/client.ts";
 import { ingressTest, testConfig } from "./testing/ingress-test.ts";
+import { MODEL } from "./testing/simulated-worker.ts";
 import { makeKey } from "./testing/tenants.ts";
 
 /** Longest that a change of a key may take to be known to every ingress. */
@@ -157,6 +158,21 @@ describe("a key", () => {
     expect(after.status).toBe(200);
   });
 
+  test("has its new secret known to every ingress at once", async ({ client, otherIngress }) => {
+    const made = await makeKey(client);
+    const elsewhere = new TestClient(otherIngress.port, made.key);
+    await made.client.call("GET", "/v1/jobs");
+    await elsewhere.call("GET", "/v1/jobs");
+
+    const rotated = await client.call("POST", `/admin/v1/keys/${made.id}/rotate`);
+    const { key } = newKeySchema.parse(rotated.body);
+    const answers = await Promise.all(
+      [made.client, elsewhere].map((each) => each.with(key).call("GET", "/v1/jobs")),
+    );
+
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+  });
+
   test("overlaps for a day unless said, and ends every earlier secret with none", async ({
     client,
   }) => {
@@ -247,6 +263,18 @@ describe("a key", () => {
     await expect(stream.rest()).rejects.toThrow("terminated");
     expect((await other.next())?.event).toBe("job.queued");
     other.hangUp();
+  });
+
+  test("takes its synchronous calls with it when it is revoked", async ({ client, worker }) => {
+    const made = await makeKey(client, { tenant: "acme" });
+    const body = { model: MODEL, messages: [{ role: "user", content: "Hi" }] };
+    const call = made.client.call("POST", "/v1/chat/completions", { body });
+    const run = await worker.next();
+
+    await client.call("POST", `/admin/v1/keys/${made.id}/revoke`);
+
+    await expect(call).rejects.toThrow("fetch failed");
+    await expect(run.lost).resolves.toBe("cancelled");
   });
 
   test("is gone once deleted", async ({ client }) => {
