@@ -40,6 +40,7 @@ export class Load {
   readonly #options: LoadOptions;
   readonly #owners = new Map<string, string>();
   #keys: readonly string[] = [];
+  #idempotencyKey = "";
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -72,9 +73,9 @@ export class Load {
     const { urls, readerUrls, signal } = this.#options;
     const key = keys[turn % keys.length] ?? "";
     const common = { signal, dispatcher, headers: headersOf(key) };
-    // The same in every tenant: each has its own.
-    const idempotencyKey = `call ${Math.floor(turn / keys.length)}`;
-    const call = { job, turn, idempotencyKey };
+    // The next tenants' jobs have the same: each tenant has its own.
+    if (turn % keys.length === 0) this.#idempotencyKey = job.name;
+    const call = { job, turn, idempotencyKey: this.#idempotencyKey };
     const { id, refusals, unanswered, oddities } = await submitJob(call, { ...common, urls });
     this.refusals += refusals;
     this.unanswered += unanswered;
