@@ -18,6 +18,7 @@ import {
   type AuditNote,
   type AuditRecord,
 } from "./audit-log.ts";
+import type { ChangeConfirmation } from "./change-confirmation.ts";
 import { readRedisMs } from "./clock.ts";
 import { guard } from "./guard.ts";
 import { keys } from "./keys.ts";
@@ -31,6 +32,14 @@ export const MOST_KEYS = 10_000;
 const CHANGE_TRIES = 8;
 /** Secrets of before that may be valid at once: each request is compared with all. */
 const MOST_EARLIER = 4;
+
+/** What changes of keys and tenants are made with. */
+export interface RegistryTools {
+  readonly redis: Redis;
+  readonly audit: AuditLog;
+  /** Null where nobody waits for a replica. */
+  readonly confirmation: ChangeConfirmation | null;
+}
 
 /** A key as an operator wants it. */
 export interface KeyForm {
@@ -62,10 +71,12 @@ interface Change {
 export class ApiKeyDesk {
   readonly #redis: Redis;
   readonly #audit: AuditLog;
+  readonly #confirmation: ChangeConfirmation | null;
 
-  constructor(redis: Redis, audit: AuditLog) {
+  constructor({ redis, audit, confirmation }: RegistryTools) {
     this.#redis = redis;
     this.#audit = audit;
+    this.#confirmation = confirmation;
   }
 
   /**
@@ -177,12 +188,18 @@ export class ApiKeyDesk {
       const record = toKeyRecord(id, after ?? stored, { nowMs, usedAt });
       if (after !== null && JSON.stringify(after) === text) {
         await this.#audit.keepUnchanged(note, { target: id, tenant: stored.tenant, details });
+        await this.#confirm(id, text);
         return record;
       }
       if (await this.#replace(note, id, { before: { text, stored }, after, details }))
         return record;
     }
     throw new PlatformError("key_contended", `the key ${id} is being changed by others; try again`);
+  }
+
+  async #confirm(id: string, after: string | null): Promise<void> {
+    const change = { hash: keys.apiKeys, field: id, after };
+    if (this.#confirmation !== null) await guard(this.#confirmation.confirm(change));
   }
 
   /** @returns false when another call has changed the key since `before` was read */
@@ -197,6 +214,7 @@ export class ApiKeyDesk {
   ): Promise<boolean> {
     const tenant = (before?.stored ?? after)?.tenant ?? "";
     const entry: AuditRecord = recordDone(note, { target: id, tenant, details });
+    const written = after === null ? null : JSON.stringify(after);
     const verdict = await guard(
       changeKey(
         this.#redis,
@@ -211,7 +229,7 @@ export class ApiKeyDesk {
         [
           id,
           before?.text ?? "",
-          after === null ? "" : JSON.stringify(after),
+          written ?? "",
           tenant,
           JSON.stringify(entry),
           MOST_KEYS,
@@ -223,8 +241,10 @@ export class ApiKeyDesk {
       const message = `there are ${MOST_KEYS} keys or tenants, which is the most; delete revoked keys`;
       throw new PlatformError("registry_full", message);
     }
-    if (verdict !== 0) this.#audit.announce(entry);
-    return verdict !== 0;
+    if (verdict === 0) return false;
+    this.#audit.announce(entry);
+    await this.#confirm(id, written);
+    return true;
   }
 }
 

@@ -291,3 +291,46 @@ function openAlways(redisUrl: string, reports: string[] = []): IngressBroker {
   onTestFinished(() => ingress.close());
   return ingress;
 }
+
+describe("a change of keys", () => {
+  const note = { actor: "root", action: "key.create", requestId: "req_test" };
+  const form = {
+    name: "a test",
+    tenant: "acme",
+    scopes: ["submit"],
+    limits: null,
+    expiresAt: null,
+  } as const;
+
+  test("is answered once a replica has it, where jobs must be replicated", async () => {
+    const { ingress, onReplica } = await openBench("replicated");
+    const { record } = await ingress.apiKeys.create(note, form);
+    const made = await onReplica.hexists(keys.apiKeys, record.id);
+    await ingress.apiKeys.revoke(note, record.id);
+    const revoked = await onReplica.hget(keys.apiKeys, record.id);
+    await ingress.tenants.set(note, "acme", { weight: 2 });
+    const weight = await onReplica.hget(keys.tenantSettings, "acme");
+    await ingress.apiKeys.delete(note, record.id);
+
+    expect(made).toBe(1);
+    expect(revoked).toMatch(/"revokedAtMs":\d/);
+    expect(weight).toBe('{"weight":2}');
+    expect(await onReplica.hexists(keys.apiKeys, record.id)).toBe(0);
+  });
+
+  test("is not said to be made when no replica confirms it in time", async () => {
+    const { ingress, replica } = await openBench("replicated");
+    const { record } = await ingress.apiKeys.create(note, form);
+    replica.signal("SIGSTOP");
+    const revoke = async (): Promise<unknown> =>
+      ingress.apiKeys.revoke(note, record.id).catch((error: unknown) => error);
+    const [refusal, tookMs] = await timed(revoke());
+    const again = await revoke();
+    replica.signal("SIGCONT");
+
+    expect(refusal).toMatchObject({ code: "queue_unavailable", status: 503 });
+    expect(tookMs).toBeLessThan(2_000);
+    expect(again).toMatchObject({ code: "queue_unavailable" });
+    await expect.poll(revoke, { timeout: 5_000 }).toMatchObject({ status: "revoked" });
+  });
+});

@@ -16,6 +16,7 @@ import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
 import { AuditLog, type AuditListener } from "./audit-log.ts";
 import { assertAlwaysSynced, assertFit, assertReplicated } from "./fitness.ts";
 import type { Follower, Reader } from "./follower.ts";
+import { ChangeConfirmation } from "./change-confirmation.ts";
 import { guard } from "./guard.ts";
 import { giveBack } from "./hold.ts";
 import { HoldingReader } from "./holding-reader.ts";
@@ -90,6 +91,7 @@ export class IngressBroker {
   readonly #queues: JobQueues;
   readonly #unwanted: UnwantedJobs;
   readonly #confirmation: ReplicaConfirmation | null;
+  readonly #changeConfirmation: ChangeConfirmation | null;
   readonly #desk: SubmissionDesk;
   /** Synchronous calls so far: the number of each tells it from the others of this ingress. */
   #calls = 0;
@@ -133,8 +135,11 @@ export class IngressBroker {
     this.#inbox = new Inbox(this.#redis, this.#subscriber, this.#ingress);
     this.knownKeys = new ApiKeyCache(this.#redis, report, options.onKeyEnded ?? (() => {}));
     this.audit = new AuditLog(this.#redis, options.onAudited ?? (() => {}));
-    this.apiKeys = new ApiKeyDesk(this.#redis, this.audit);
-    this.tenants = new TenantDesk(this.#redis, this.audit);
+    this.#changeConfirmation =
+      durability === "replicated" ? new ChangeConfirmation(redisUrl, report) : null;
+    const desk = { redis: this.#redis, audit: this.audit, confirmation: this.#changeConfirmation };
+    this.apiKeys = new ApiKeyDesk(desk);
+    this.tenants = new TenantDesk(desk);
     this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
     const registry = new EndpointRegistry(this.#redis, Date.now);
     this.webhooks = new IngressWebhooks(this.#redis, registry);
@@ -369,6 +374,7 @@ export class IngressBroker {
     this.#unwanted.close();
     this.#watch.close();
     this.#confirmation?.close();
+    this.#changeConfirmation?.close();
     this.#inbox.close();
     await this.#queues.close();
     for (const redis of [this.#redis, this.#subscriber]) redis.disconnect();

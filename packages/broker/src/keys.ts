@@ -43,6 +43,7 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{keys}:used` | keys | hash | ingress, every minute | one field per key | as the key | next use |
  * | `hr:{keys}:tenants` | keys | hash | admin calls | 10,000 tenants | for ever | - |
  * | `hr:{keys}:version` | keys | string | admin calls | one | for ever | next change |
+ * | `hr:{keys}:mark` | keys | string | admin calls, `replicated` level | one | 60 s | next change |
  * | `hr:{keys}:audit` | keys | stream | admin calls that change something | 10,000 entries | trimmed | - |
  * | `hr:{keys}:audit-refused` | keys | stream | admin calls denied or refused | 10,000 entries | trimmed | - |
  * | `hr:{t:<tenant>}:buckets:<key>` | tenant | hash | reserve, settle | four fields per limited model | until full again | its time to live |
@@ -71,6 +72,7 @@ export const keys = {
   tenantSettings: "hr:{keys}:tenants",
   /** When keys or tenants last changed: what every ingress looks at twice a second. */
   apiKeysVersion: "hr:{keys}:version",
+  apiKeysMark: "hr:{keys}:mark",
   audit: "hr:{keys}:audit",
   /** Kept apart, so that whoever is refused again and again pushes out nothing that was done. */
   auditRefused: "hr:{keys}:audit-refused",

@@ -9,8 +9,9 @@ import {
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
-import { MOST_KEYS } from "./api-key-desk.ts";
+import { MOST_KEYS, type RegistryTools } from "./api-key-desk.ts";
 import { MOST_ENTRIES, recordDone, type AuditLog, type AuditNote } from "./audit-log.ts";
+import type { ChangeConfirmation } from "./change-confirmation.ts";
 import { guard } from "./guard.ts";
 import { keys } from "./keys.ts";
 import { script } from "./script.ts";
@@ -43,10 +44,12 @@ export interface TenantQuery {
 export class TenantDesk {
   readonly #redis: Redis;
   readonly #audit: AuditLog;
+  readonly #confirmation: ChangeConfirmation | null;
 
-  constructor(redis: Redis, audit: AuditLog) {
+  constructor({ redis, audit, confirmation }: RegistryTools) {
     this.#redis = redis;
     this.#audit = audit;
+    this.#confirmation = confirmation;
   }
 
   /** @throws PlatformError `tenant_not_found` */
@@ -93,6 +96,11 @@ export class TenantDesk {
     throw new PlatformError("key_contended", `${name} is being changed by others; try again`);
   }
 
+  async #confirm(name: string, after: string): Promise<void> {
+    const change = { hash: keys.tenantSettings, field: name, after };
+    if (this.#confirmation !== null) await guard(this.#confirmation.confirm(change));
+  }
+
   async #replace(note: AuditNote, change: TenantChange): Promise<boolean> {
     const { name, text, before, after } = change;
     const isSame = before.weight === after.weight;
@@ -101,6 +109,7 @@ export class TenantDesk {
     const written = JSON.stringify(after);
     if (written === text) {
       await this.#audit.keepUnchanged(note, subject);
+      await this.#confirm(name, written);
       return true;
     }
     const entry = recordDone(note, subject);
@@ -114,8 +123,10 @@ export class TenantDesk {
     if (verdict === -1) {
       throw new PlatformError("registry_full", `there are ${MOST_KEYS} tenants, which is the most`);
     }
-    if (verdict !== 0) this.#audit.announce(entry);
-    return verdict !== 0;
+    if (verdict === 0) return false;
+    this.#audit.announce(entry);
+    await this.#confirm(name, written);
+    return true;
   }
 }
 

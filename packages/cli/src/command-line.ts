@@ -23,9 +23,10 @@ import {
 /** A command line that cannot be understood. The message says what was wrong with it. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
-  readonly command: CommandName | null;
+  /** The command it was about, or the first word of several. */
+  readonly command: string | null;
 
-  constructor(message: string, command: CommandName | null) {
+  constructor(message: string, command: string | null) {
     super(message);
     this.command = command;
   }
@@ -171,7 +172,7 @@ export function readCommandLine(argv: readonly string[]): Command {
     if (seconds.length === 0) throw new UsageError(`there is no command ${quoted(first)}`, null);
     if (asksForHelp(argv)) return { name: "help", of: null };
     const found = second === undefined ? "" : `, found ${quoted(second)}`;
-    throw new UsageError(`${first}: expected ${seconds.join(", ")}${found}`, null);
+    throw new UsageError(`${first}: expected ${seconds.join(", ")}${found}`, first);
   }
   if (asksForHelp(rest)) return { name: "help", of: name };
   switch (name) {

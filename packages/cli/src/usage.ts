@@ -87,7 +87,7 @@ ${CONNECTION}`,
   --json               the report as the API gives it
 ${CONNECTION}`,
   "keys create": `Make an API key for somebody. The key alone goes to standard output, once: it cannot be shown
-again. Needs a key with scope admin, as are all commands on keys and tenants.
+again. This and all commands on keys and tenants need a key with scope admin.
 
   --tenant <name>      whose jobs it sees (default)
   --scopes <names>     what it may do: some of submit,read,admin (submit,read)
@@ -126,10 +126,12 @@ weight 1 gets.
 ${CONNECTION}`,
 };
 
-/** The usage line of a command; of all commands when none is known. */
-export function usageOf(command: CommandName | null): string {
-  if (command !== null) return `usage: ${LINES[command]}`;
-  return `usage: ${Object.values(LINES).join("\n       ")}`;
+/** The usage line of a command, the lines of those that begin with its word; of all when none is known. */
+export function usageOf(command: string | null): string {
+  const lines = Object.entries(LINES)
+    .filter(([name]) => command === null || name === command || name.startsWith(`${command} `))
+    .map(([, line]) => line);
+  return `usage: ${lines.join("\n       ")}`;
 }
 
 /** What `--help` prints. */
