@@ -4,6 +4,7 @@ import { modelCodeOf, jobIdSchema, type ModelCode } from "@headrace/contract";
 import type { Redis } from "ioredis";
 
 import { keys } from "../../packages/broker/src/keys.ts";
+import { readMetered, type Metered } from "./usage-check.ts";
 
 /** Matches the keys of all jobs' entries. */
 export const EVERY_ENTRY = "hr:{*}:job:*";
@@ -37,8 +38,10 @@ export interface LedgerJob {
 /** All that the ledger, and the queue, hold of a model. */
 export interface Ledger {
   readonly jobs: ReadonlyMap<string, LedgerJob>;
-  /** Jobs that something still lists as open or queued, with what lists them. */
+  /** Jobs that something still lists as open, queued or not settled, with what lists them. */
   readonly listed: readonly string[];
+  /** What was counted of all jobs. */
+  readonly metered: Metered;
 }
 
 /**
@@ -51,8 +54,9 @@ export async function readLedger(redis: Redis): Promise<Ledger> {
   const untilMs = performance.now() + REST_MS;
   for (;;) {
     const listed = (await Promise.all(codes.map((code) => readLists(redis, code)))).flat();
-    if (listed.length === 0) return { jobs: await readJobs(redis), listed };
-    if (performance.now() > untilMs) return { jobs, listed };
+    if (listed.length === 0 || performance.now() > untilMs) {
+      return { jobs: await readJobs(redis), listed, metered: await readMetered(redis) };
+    }
     await delay(LOOK_MS);
   }
 }
@@ -100,6 +104,10 @@ async function readLists(redis: Redis, code: ModelCode): Promise<string[]> {
   );
   const found = await Promise.all([
     ...[...zsets, ...queued].map(async (key) => ({ key, ids: await redis.zrange(key, "0", "-1") })),
+    redis.xrange(keys.outbox(code), "-", "+").then((entries) => ({
+      key: keys.outbox(code),
+      ids: entries.map(([entry]) => entry),
+    })),
     ...lists.flat().map(async (key) => ({ key, ids: await redis.lrange(key, 0, -1) })),
   ]);
   return found.flatMap(({ key, ids }) => ids.map((id) => `${id} in ${key}`));

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { makeCase } from "./job-case.ts";
 import type { LedgerEntry, LedgerJob } from "./ledger.ts";
 import type { SeenEvent, Transcript } from "./transcript.ts";
+import { toMeter } from "./usage-check.ts";
 import { verify, type AcceptedJob, type RunRecord } from "./verifier.ts";
 
 const ID = "job_abcdef_0123456789abcdef0123456789abcdef";
@@ -97,7 +98,7 @@ function run(
   for (const [id, other] of changes.others ?? []) jobs.set(id, other);
   return {
     accepted: [{ id: ID, job: CASE, transcript, end: "completed", ...changes.accepted }],
-    ledger: { jobs, listed: [] },
+    ledger: { jobs, listed: [], metered: toMeter(jobs) },
     oddities: [],
     crossings: [REFUSED],
     webhooks: null,
@@ -238,6 +239,37 @@ describe("the verifier names", () => {
     ],
   ])("%s", ([, record, faults]) => {
     expect(faultsOf(record).toSorted()).toEqual(faults.toSorted());
+  });
+
+  test.for([
+    ["a job that was counted twice", { jobs: 2, input_tokens: 2, output_tokens: 2 * TOKENS }, 3],
+    ["a job that was not counted", { jobs: 0, input_tokens: 0, output_tokens: 0 }, 3],
+    ["tokens too many", { jobs: 1, input_tokens: 1, output_tokens: TOKENS + 1 }, 1],
+  ] as const)("%s", ([_what, metered, count]) => {
+    const record = run();
+
+    const findings = verify({ ...record, ledger: { ...record.ledger, metered } });
+
+    expect(findings.map(({ fault }) => fault)).toEqual(
+      Array.from({ length: count }, () => "wrong_usage"),
+    );
+  });
+
+  test("what a cancelled job's caller had been given, uncounted", () => {
+    const request = { model: "m", messages: [{ role: "user", content: "x".repeat(40) }] };
+    const spec = { tenant: "t", endpoint: "/v1/chat/completions", priority: "batch" };
+    const more = { on_retry: "reset", metadata: {}, admit_ms: 0, request };
+    const log = [attempt(1, false), delta("1-1", "a"), delta("1-2", "b"), ending("1-3", "x")];
+    const job = { ...NOT_BEGUN, spec: JSON.stringify({ ...spec, ...more }), log };
+
+    const voided = [...log.slice(0, 3), attempt(2, true), delta("2-1", "c")];
+
+    const meter = (changes: object): unknown =>
+      toMeter(new Map([[ID, { ...job, state: "cancelled", ...changes }]]));
+    expect(meter({})).toEqual({ jobs: 1, input_tokens: 14, output_tokens: 2 });
+    expect(meter({ log: voided })).toEqual({ jobs: 1, input_tokens: 14, output_tokens: 1 });
+    expect(meter({ log: [] })).toEqual({ jobs: 1, input_tokens: 0, output_tokens: 0 });
+    expect(meter({ state: "queued" })).toEqual({ jobs: 0, input_tokens: 0, output_tokens: 0 });
   });
 
   test("what another tenant's key was told", () => {

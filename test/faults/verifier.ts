@@ -5,6 +5,7 @@ import type { JobCase } from "./job-case.ts";
 import type { Ledger } from "./ledger.ts";
 import { findReaderFaults } from "./transcript-check.ts";
 import type { Transcript } from "./transcript.ts";
+import { findMeterFaults } from "./usage-check.ts";
 import { findWebhookFaults, type WebhookRecord } from "./webhook-check.ts";
 
 /** A job whose submit was answered with its id. */
@@ -54,6 +55,7 @@ export function verify(record: RunRecord): Finding[] {
   for (const place of ledger.listed) {
     findings.push({ fault: "leftover", subject: place, detail: "still listed" });
   }
+  findings.push(...findMeterFaults(ledger.jobs, ledger.metered));
   return [...findings, ...findLeaks(crossings, accepted.length)];
 }
 

@@ -1,7 +1,20 @@
-import { jobEndSchema, type JobEnd } from "@headrace/contract";
+import { jobEndSchema } from "@headrace/contract";
+import { z } from "zod";
 
 import type { Reader } from "./follower.ts";
 import { isTerminalEntry, type LogEntry } from "./token-log.ts";
+
+const parsedEnd = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue({ code: "custom", message: "expected JSON" });
+      return z.NEVER;
+    }
+  })
+  .pipe(jobEndSchema);
 
 /**
  * Reads on behalf of a call whose key has limits, and has what the job held given back when it sees
@@ -32,7 +45,9 @@ export class HoldingReader implements Reader {
 /** @returns null for a job without a count: what its caller was given is counted by the settler */
 function tokensOf({ type, data }: LogEntry): number | null {
   if (type !== "completed" && type !== "failed") return null;
-  const { outcome }: JobEnd = jobEndSchema.parse(JSON.parse(data));
-  const { prompt_tokens = 0, completion_tokens = 0 } = outcome.usage ?? {};
+  // What cannot be read is the reader's to tell, and the settler's to give back.
+  const end = parsedEnd.safeParse(data);
+  if (!end.success) return null;
+  const { prompt_tokens = 0, completion_tokens = 0 } = end.data.outcome.usage ?? {};
   return prompt_tokens + completion_tokens;
 }

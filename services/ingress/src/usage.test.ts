@@ -4,6 +4,7 @@ import { describe, expect } from "vitest";
 import { Ingress } from "./ingress.ts";
 import { TestClient } from "./testing/client.ts";
 import { API_KEY, ingressTest, testConfig } from "./testing/ingress-test.ts";
+import { makeKey } from "./testing/tenants.ts";
 import { GPU_MS, MODEL, USAGE, type SimulatedWorker } from "./testing/simulated-worker.ts";
 
 /** An hour costs 3,600, so a second costs one. */
@@ -76,6 +77,22 @@ describe("GET /v1/usage", () => {
     await expect.poll(async () => (await readUsage(client)).total.jobs, { timeout: 3_000 }).toBe(1);
 
     expect(await readUsage(client, "?tenant=other")).toMatchObject({ tenant: "other", data: [] });
+  });
+
+  test("tells a key of its own tenant, and nobody else of another", async ({ client, worker }) => {
+    const acme = (await makeKey(client, { tenant: "acme" })).client;
+    await runJobs(acme, worker, 1);
+    await expect.poll(async () => (await readUsage(acme)).total.jobs, { timeout: 3_000 }).toBe(1);
+
+    const own = await readUsage(acme, "?tenant=acme");
+    const foreign = await acme.call("GET", "/v1/usage?tenant=default");
+    const byAdmin = await readUsage(client, "?tenant=acme");
+
+    expect(own.total.jobs).toBe(1);
+    expect(foreign.status).toBe(403);
+    expect(foreign.body).toMatchObject({ error: { code: "scope_missing" } });
+    expect(byAdmin.data).toEqual(own.data);
+    expect((await readUsage(client)).data).toEqual([]);
   });
 
   test.for([
