@@ -199,6 +199,42 @@ describe("the official openai package", () => {
     expect(await job.json()).toMatchObject({ attempts: 2, status: "completed" });
   });
 
+  test("is told one stream by two workers, of whom the first is told to stop", async ({
+    platform,
+  }) => {
+    const client = clientOf(platform);
+    const [first] = platform.workers;
+    const stream = await openStream(platform, "Handed over", {
+      max_output_tokens: 1_000,
+      ...VLLM_ENDLESS,
+    });
+    const events: StreamEvent[] = [];
+    let stopped: Promise<unknown> | null = null;
+    let second: Promise<unknown> | null = null;
+    for await (const event of stream) {
+      events.push(event);
+      if (event.type !== "response.output_text.delta") continue;
+      second ??= platform.startWorker();
+      stopped ??= second.then(async () => first?.stop());
+    }
+    await stopped;
+    const [created] = events;
+    if (created?.type !== "response.created") throw new Error("no response was created");
+
+    const expected = expectedChatText([{ role: "user", content: "Handed over" }], {
+      maxTokens: 1_000,
+      ignoreEos: true,
+    });
+    expect(textOf(events)).toBe(expected.text);
+    expect(events.at(-1)?.sequence_number).toBeGreaterThan(2 ** 24);
+    for (const [at, event] of events.entries()) {
+      const starting_after = event.sequence_number;
+      const { id } = created.response;
+      const rest = await client.responses.retrieve(id, { stream: true, starting_after });
+      expect(await Array.fromAsync(rest)).toEqual(events.slice(at + 1));
+    }
+  }, 30_000);
+
   test("is told an answer whole that broke off behind its reasoning", async ({ platform }) => {
     await cutEngine(platform, CHAT, 40);
     const stream = await openStream(platform, "Hm", {

@@ -313,3 +313,32 @@ describe("an ingress that stops", () => {
     expect(logs.text).not.toContain("CANARY");
   });
 });
+
+describe("an ingress that holds all the connections it may", () => {
+  test("tells whoever made a response how it began, to go on elsewhere", async ({
+    redisServer,
+    worker,
+    client,
+    logs,
+  }) => {
+    const full = await Ingress.start({ ...testConfig(redisServer.url, logs), maxStreams: 0 });
+    onTestFinished(() => full.close());
+    const reader = await new TestClient(full.port, API_KEY).stream("POST", "/v1/responses", {
+      body: { ...BACKGROUND, stream: true },
+    });
+    const events = await reader.rest();
+    const id = responseOf(events[0] ?? null);
+    const elsewhere = await openResponse(client, id, numberOf(events.at(-1) ?? null));
+    const run = await worker.next();
+    run.say("Hello");
+    await run.complete();
+    const refused = await new TestClient(full.port, API_KEY).call(
+      "GET",
+      `/v1/responses/${id}?stream=true`,
+    );
+
+    expect(events.map(({ event }) => event)).toEqual(["response.created", "response.queued"]);
+    expect((await elsewhere.rest()).map(({ event }) => event).at(0)).toBe("response.in_progress");
+    expect(refused.status).toBe(503);
+  });
+});

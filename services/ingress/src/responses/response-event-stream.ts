@@ -38,7 +38,7 @@ export class ResponseEventStream implements Reader, Reading {
     const { broker, readers } = this.#services;
     const { pending, after, isEnded } = this.#place;
     if (readers.isLeft) {
-      this.leave();
+      this.#sendAway();
       return;
     }
     readers.enter(this);
@@ -55,6 +55,20 @@ export class ResponseEventStream implements Reader, Reading {
     } finally {
       this.#follower?.close();
       readers.exit(this);
+    }
+  }
+
+  /**
+   * Serve the reader who has just made the response. It is accepted, whether or not it can be followed
+   * here, and no error may say otherwise: then the reader is told how it began, and sent away to go on
+   * elsewhere.
+   */
+  async runNew(job: JobId): Promise<void> {
+    try {
+      await this.run(job);
+    } catch (error) {
+      if (!(error instanceof PlatformError)) throw error;
+      this.#sendAway();
     }
   }
 
@@ -96,6 +110,11 @@ export class ResponseEventStream implements Reader, Reading {
     this.#follower?.close();
     this.#closed.resolve();
   };
+
+  #sendAway(): void {
+    if (!this.#stream.hasBegun) this.#stream.write(writeEvents(this.#place.pending));
+    this.leave();
+  }
 
   /** End the stream, though not the response: it may go on, for whoever reads it from its start. */
   #breakOff(error: PlatformError): boolean {

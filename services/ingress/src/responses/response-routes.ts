@@ -71,7 +71,9 @@ async function startInBackground(
   };
   if (isStreamed) {
     const job = { id, spec: form.spec, acceptedAtMs };
-    await new ResponseEventStream(services, exchange, { place: firstPlace(job), headers }).run(id);
+    await new ResponseEventStream(services, exchange, { place: firstPlace(job), headers }).runNew(
+      id,
+    );
     return;
   }
   const created = toResponse({ id, spec: form.spec, acceptedAtMs }, { status: "queued" });
