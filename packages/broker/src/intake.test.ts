@@ -146,7 +146,7 @@ async function holdClaim(
     client.on("close", () => server.destroy());
     client.on("data", (bytes: Buffer) => {
       // The only script of a worker that names this key.
-      if (isHeld || !bytes.includes("}:flow")) {
+      if (isHeld || !bytes.includes("}:starts")) {
         server.write(bytes);
         return;
       }

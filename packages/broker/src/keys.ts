@@ -16,7 +16,7 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{<code>}:deadline` | model | zset | accept, claim, end | jobs not started | for ever | sweep |
  * | `hr:{<code>}:attached` | model | zset | accept, end | open synchronous jobs | for ever | sweep |
  * | `hr:{<code>}:versions` | model | zset | accept, sweep | versions that jobs wait for | for ever | sweep |
- * | `hr:{<code>}:flow` | model | hash | claim | 7 fields | 70 s | next claim |
+ * | `hr:{<code>}:starts` | model | hash | claim | 7 fields | 70 s | next claim |
  * | `hr:{<code>}:workers` | model | zset | worker, every 5 s | live workers, dead ones trimmed | for ever | worker |
  * | `hr:{<code>}:worker:<worker>` | model | string | worker, every 5 s | one per worker | 15 s | worker |
  * | `hr:{<code>}:idle:<version>` | model | string | backlog | one per version | 2.5 s | next wait |
@@ -85,7 +85,8 @@ export const keys = {
   deadline: (code: ModelCode): string => `hr:{${code}}:deadline`,
   attached: (code: ModelCode): string => `hr:{${code}}:attached`,
   versions: (code: ModelCode): string => `hr:{${code}}:versions`,
-  flow: (code: ModelCode): string => `hr:{${code}}:flow`,
+  /** Not `:flow`, which earlier builds read and write in another form. */
+  flow: (code: ModelCode): string => `hr:{${code}}:starts`,
   workers: (code: ModelCode): string => `hr:{${code}}:workers`,
   worker: (code: ModelCode, worker: string): string => `hr:{${code}}:worker:${worker}`,
   idle: (code: ModelCode, version: string): string => `hr:{${code}}:idle:${version}`,
