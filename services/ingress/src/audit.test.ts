@@ -61,7 +61,7 @@ describe("the audit log", () => {
     }
   });
 
-  test("has what was denied, without letting it push out what was done", async ({ client }) => {
+  test("has what was denied, by whom and of what", async ({ client }) => {
     const stranger = await makeKey(client, { scopes: ["submit", "read"] });
     const denied = await Promise.all([
       stranger.client.call("GET", "/admin/v1/keys"),
