@@ -1,8 +1,9 @@
 import { expectedChatText } from "@headrace/engine-sim/language";
 import OpenAI, { APIError } from "openai";
-import { describe, expect } from "vitest";
+import { describe, expect, onTestFinished } from "vitest";
 
 import { API_KEY, type Platform } from "../platform.ts";
+import { WebhookSink } from "../webhook-sink.ts";
 import { platformTest as test } from "./platform-test.ts";
 
 type StreamEvent = OpenAI.Responses.ResponseStreamEvent;
@@ -268,6 +269,33 @@ describe("the official openai package", () => {
 
     expect(response.output_text).toBe(expectedOf("Later", 20).text);
   });
+
+  test("is sent word of responses cut at their limit, broken off at their last token or not", async ({
+    platform,
+  }) => {
+    const client = clientOf(platform);
+    const sink = await WebhookSink.open();
+    onTestFinished(() => sink.close());
+    await platform.startWebhooks();
+    const { id: endpoint } = await client.webhooks.create({
+      name: "Cut",
+      url: sink.url,
+      event_types: ["response.incomplete", "response.completed"],
+    });
+    const cut = { model: MODEL, input: "Cut", max_output_tokens: 10, background: true };
+    const whole = await client.responses.create({ ...cut, ...VLLM_ENDLESS });
+    const first = await sink.when(({ body }) => body.includes(whole.id));
+    await cutEngine(platform, CHAT, 10);
+    const broken = await client.responses.create({ ...cut, ...VLLM_ENDLESS });
+    const second = await sink.when(({ body }) => body.includes(broken.id));
+    await client.webhooks.delete(endpoint);
+
+    for (const { body } of [first, second]) {
+      expect(JSON.parse(body)).toMatchObject({ type: "response.incomplete" });
+    }
+    const job = await platform.call(`/v1/jobs/${broken.id.replace("resp_", "job_")}`);
+    expect(await job.json()).toMatchObject({ attempts: 2 });
+  }, 30_000);
 
   test("cancels a background response, as often as it likes", async ({ platform }) => {
     const client = clientOf(platform);
