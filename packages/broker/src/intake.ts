@@ -94,7 +94,7 @@ export class Intake {
   #fetches: Promise<boolean[]> = Promise.resolve([]);
   readonly #admissions = new Set<Promise<void>>();
   /** Each is one of the admissions, too. */
-  readonly #laterJobs = new LaterJobs();
+  readonly #laterJobs: LaterJobs;
   /** Admissions of batch work. */
   #admittingBatch = 0;
   readonly #waiting: WaitingJobs;
@@ -112,6 +112,7 @@ export class Intake {
     this.#slots = wiring.slots;
     this.#insistence = wiring.insistence;
     this.#report = wiring.insistence.report;
+    this.#laterJobs = new LaterJobs(this.#report);
     this.#bull = new Worker(holder.version, null, {
       connection: redis,
       prefix: keys.queuePrefix(holder.code),
@@ -341,8 +342,7 @@ export class Intake {
 
   /** A worker of the version that made the job can run it. */
   async #leaveToOthers(claim: Claim, signal: AbortSignal): Promise<void> {
-    this.#report(new Error(`${claim.job} was made by a later version, and is left to its workers`));
-    await this.#laterJobs.keep(() => this.#slots.decline(claim), signal);
+    await this.#laterJobs.keep(claim.job, () => this.#slots.decline(claim), signal);
   }
 
   /** Let go of a job that needs no work. */

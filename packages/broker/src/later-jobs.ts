@@ -1,5 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 
+import type { JobId } from "@headrace/contract";
+
+import type { Report } from "./redis.ts";
+
 /** How long such jobs are kept. All go back together, so that there is one pause for them. */
 const KEEP_MS = 2_000;
 /** Then the worker fetches nothing, so that others have them first: idle ones need a millisecond each. */
@@ -15,9 +19,15 @@ const LIMIT = 1_000;
  * workers of their version get their chance before this one fetches again.
  */
 export class LaterJobs {
+  readonly #report: Report;
   #kept = 0;
   #round: Promise<void> | null = null;
   #yieldUntilMs = Number.NEGATIVE_INFINITY;
+
+  /** @param report told of one job of each round: there may be many */
+  constructor(report: Report) {
+    this.#report = report;
+  }
 
   /** How many are kept that take no slots. */
   get aside(): number {
@@ -30,10 +40,10 @@ export class LaterJobs {
   }
 
   /** Keep a job until the round is over, or the signal is aborted, and give it back. */
-  async keep(giveBack: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  async keep(job: JobId, giveBack: () => Promise<void>, signal: AbortSignal): Promise<void> {
     this.#kept += 1;
     try {
-      this.#round ??= this.#wait(signal);
+      this.#round ??= this.#begin(job, signal);
       await this.#round;
       await giveBack();
     } finally {
@@ -50,7 +60,8 @@ export class LaterJobs {
     }
   }
 
-  async #wait(signal: AbortSignal): Promise<void> {
+  async #begin(job: JobId, signal: AbortSignal): Promise<void> {
+    this.#report(new Error(`${job} was made by a later version, and is left to its workers`));
     await delay(KEEP_MS, undefined, { signal }).catch(() => {});
     this.#round = null;
     this.#yield();

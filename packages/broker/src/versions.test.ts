@@ -33,7 +33,12 @@ describe("a job that a later version of Headrace made", () => {
     expect(await redis.hget(keys.entry(job), "deaths")).toBe("0");
   });
 
-  test("does not keep those behind it from running", async ({ redis, startWorker, submit }) => {
+  test("does not keep those behind it from running, and is told of once for many", async ({
+    redis,
+    reports,
+    startWorker,
+    submit,
+  }) => {
     const worker = await startWorker();
     worker.slots = 0;
     for (let count = 0; count < 3; count += 1) await makeLater(redis, await submit());
@@ -43,6 +48,7 @@ describe("a job that a later version of Headrace made", () => {
     const { attempt } = await worker.next();
 
     expect(attempt.job).toBe(job);
+    expect(reports).toHaveLength(1);
   });
 
   test("goes to a worker that can read it as soon as it is given back", async ({
