@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 
-import { keyLimitsSchema, scopeSchema, type KEY_STATUSES } from "@headrace/contract";
+import { keyLimitsSchema, scopeSchema, type KEY_STATUSES, type Scope } from "@headrace/contract";
 import { z } from "zod";
 
 /**
@@ -11,8 +11,9 @@ import { z } from "zod";
 const keyRecordSchema = z.object({
   name: z.string(),
   tenant: z.string(),
-  scopes: z.array(scopeSchema),
-  limits: keyLimitsSchema.nullable(),
+  // While two versions share a Redis, what only the later one knows is no reason to refuse a key.
+  scopes: z.array(z.string()).transform((names) => names.filter(isScope)),
+  limits: keyLimitsSchema.strip().nullable(),
   /** SHA-256 of the key as callers present it. */
   digest: z.base64url(),
   /** Of secrets from before a rotation, each until when it is valid. */
@@ -23,6 +24,10 @@ const keyRecordSchema = z.object({
   revokedAtMs: z.number().nullable(),
 });
 export type StoredKey = z.infer<typeof keyRecordSchema>;
+
+function isScope(name: string): name is Scope {
+  return scopeSchema.safeParse(name).success;
+}
 
 /** A key of the registry, and when it was last used. */
 export interface KeyRecord extends StoredKey {

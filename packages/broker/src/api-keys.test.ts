@@ -181,6 +181,20 @@ describe("what an ingress knows of keys", () => {
     );
   });
 
+  test("leaves out what only a later version knows of a key", async ({ ingress, redis }) => {
+    const made = await ingress.apiKeys.create(note, form({ limits: { queued_jobs: 3 } }));
+    const text = (await redis.hget("hr:{keys}:by-id", made.record.id)) ?? "";
+    const later = text
+      .replace('"scopes":[', '"scopes":["later",')
+      .replace('"limits":{', '"limits":{"later_limit":1,');
+    await redis.hset("hr:{keys}:by-id", made.record.id, later);
+
+    await expect(verify(ingress, made)).resolves.toMatchObject({
+      scopes: new Set(["submit"]),
+      limits: { queued_jobs: 3 },
+    });
+  });
+
   test("follows a tenant's weight", async ({ ingress }) => {
     const made = await ingress.apiKeys.create(note, form());
     await verify(ingress, made);
