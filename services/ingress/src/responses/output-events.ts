@@ -51,7 +51,7 @@ export class OutputEvents {
   readonly #emit: Emit;
   readonly #items: OutputItem[] = [];
   #text: TextItem | null = null;
-  #call: { readonly index: number; readonly item: CallItem } | null = null;
+  #call: OpenCall | null = null;
   /** Log probabilities of tokens whose text the engine still holds back. */
   #logprobs: unknown[] = [];
 
@@ -131,7 +131,12 @@ export class OutputEvents {
   }
 
   #addCall({ index, id, function: said }: z.infer<typeof toolCallsSchema>[number]): void {
-    if (this.#call?.index !== index) this.#openCall(index, { id, name: said?.name ?? "" });
+    // Some engines give every call the same index, and tell them apart by their ids alone.
+    const known = this.#call?.givenId ?? null;
+    const isAnother = Boolean(id) && known !== null && id !== known;
+    if (this.#call?.index !== index || isAnother) {
+      this.#openCall(index, { id, name: said?.name ?? "" });
+    }
     const item = this.#call?.item;
     if (item === undefined) return;
     // Most engines say the name once, some in every delta.
@@ -167,7 +172,7 @@ export class OutputEvents {
       status: "in_progress",
     };
     this.#add(item);
-    this.#call = { index: callIndex, item };
+    this.#call = { index: callIndex, givenId: id ?? null, item };
   }
 
   #add(item: OutputItem): void {
@@ -212,6 +217,15 @@ export class OutputEvents {
     });
     this.#emit({ type: "response.content_part.done", ...placeOf(item), part: showPart(item) });
   }
+}
+
+/** The call that is being made. */
+interface OpenCall {
+  /** As the engine numbers its calls. */
+  readonly index: number;
+  /** As the engine names it; null where it does not. */
+  readonly givenId: string | null;
+  readonly item: CallItem;
 }
 
 /** Where an event's text belongs. */

@@ -168,6 +168,10 @@ const more = (index: number, text_: string) => ({
   tool_calls: [{ index, function: { arguments: text_ } }],
 });
 
+const repeated = (id: string, name: string, given: string) => ({
+  tool_calls: [{ index: 0, id, function: { name, arguments: given } }],
+});
+
 describe("tool calls", () => {
   test("are items, one after the other, the white space of the engine between them kept apart", () => {
     const events = tell(responseJob(), [
@@ -223,6 +227,25 @@ describe("tool calls", () => {
         output: [
           { call_id: "a", name: "f", arguments: "{}" },
           { call_id: expect.stringMatching(/^call_\w+_1$/), name: "g", arguments: "[]" },
+        ],
+      },
+    });
+  });
+
+  test("are told apart by their ids where they share an index, and repeat them at will", () => {
+    const events = tell(responseJob(), [
+      attempt(1),
+      says("1-1", repeated("a", "f", "{")),
+      says("1-2", repeated("a", "f", "}")),
+      says("1-3", repeated("b", "g", "{}")),
+      ends("1-4", "completed"),
+    ]);
+
+    expect(events.at(-1)).toMatchObject({
+      response: {
+        output: [
+          { call_id: "a", name: "f", arguments: "{}" },
+          { call_id: "b", name: "g", arguments: "{}" },
         ],
       },
     });
