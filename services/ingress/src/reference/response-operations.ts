@@ -94,7 +94,8 @@ export const RESPONSE_OPERATIONS: readonly Operation[] = [
       {
         name: "starting_after",
         in: "query",
-        description: "`sequence_number` of the last event that the reader has.",
+        description:
+          "`sequence_number` of the last event that the reader has; `Last-Event-ID` says the same, and wins.",
         required: false,
         schema: { type: "integer", minimum: 0 },
       },

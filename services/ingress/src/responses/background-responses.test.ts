@@ -268,6 +268,33 @@ describe("a background response", () => {
     expect(late.body).toMatchObject({ id: first.body["id"], status: "completed" });
   });
 
+  test("that failed can be run again as a job, which is a response too", async ({
+    client,
+    worker,
+  }) => {
+    const id = await startResponse(client, { metadata: { a: "b" } });
+    const error = { message: "boom", type: "server_error", param: null, code: "engine_failed" };
+    await (await worker.next()).fail(error);
+    const failed = await client.call("GET", `/v1/responses/${id}`);
+    const retry = await client.call("POST", `/v1/jobs/${id.replace("resp_", "job_")}/retry`);
+    const run = await worker.next();
+    run.say("Hello");
+    await run.complete();
+    const again = String(retry.body["id"]).replace("job_", "resp_");
+
+    expect(failed.body).toMatchObject({
+      status: "failed",
+      error: { code: "server_error", message: "boom" },
+    });
+    expect((await client.call("GET", `/v1/responses/${again}`)).body).toMatchObject({
+      id: again,
+      status: "completed",
+      background: true,
+      metadata: { a: "b" },
+      output: [{ content: [{ text: "Hello" }] }],
+    });
+  });
+
   test("waits as the caller says", async ({ client }) => {
     const list = async () => (await client.call("GET", "/v1/jobs")).body["data"];
     await startResponse(client, { service_tier: "flex", metadata: { a: "b" } });
