@@ -133,6 +133,34 @@ describe("requests a minute", () => {
   });
 });
 
+describe("submits at once through two ingresses", () => {
+  test("are let in as many as the limits allow, and not one more", async ({
+    ingress,
+    openIngress,
+    redis,
+    redisServer,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    worker.slots = 0;
+    const other = await openIngress({ redisUrl: redisServer.url });
+    // Tokens for twenty, places for thirty; by the minute next to nothing comes back meanwhile.
+    const limits = { tokens_per_minute: 2_000, queued_jobs: 30, requests_per_minute: 1_000 };
+
+    const tries = await Promise.all(
+      Array.from({ length: 120 }, (_try, at) => trySubmit(at % 2 ? ingress : other, limits)),
+    );
+    const accepted = tries.filter(({ id }) => id !== null).length;
+
+    // A slow machine takes a second, in which a job's worth of tokens may come back.
+    expect(accepted).toBeGreaterThanOrEqual(20);
+    expect(accepted).toBeLessThanOrEqual(21);
+    expect(await held(redis)).toBe(accepted);
+    expect(await redis.zcard(keys.jobs("default"))).toBe(accepted);
+    expect(await redis.hget(keys.owed("default"), "k1")).toBe(String(accepted * 100));
+  });
+});
+
 describe("tokens a minute", () => {
   test("are reserved at accept, and what was not used is given back at the end", async ({
     ingress,
