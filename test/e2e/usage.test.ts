@@ -55,4 +55,27 @@ describe("usage", () => {
       expect(currency).toBe("EUR");
     },
   );
+
+  test(
+    "is also the time that a cancelled job has cost until then",
+    { timeout: TIMEOUT_MS },
+    async () => {
+      const platform = await Platform.start();
+      onTestFinished(() => platform.stop());
+      const client = new Headrace({ url: platform.url, apiKey: API_KEY });
+      const messages = [{ role: "user", content: "Go on for ever." }];
+      const request = { model: MODEL, messages, max_tokens: 10_000, ignore_eos: true };
+
+      const { id } = await client.submit({ endpoint: "/v1/chat/completions", request });
+      for await (const { text } of client.text(id)) if (text !== "") break;
+      await client.cancel(id);
+
+      await expect
+        .poll(async () => (await client.usage()).total.gpu_seconds, { timeout: 5_000 })
+        .toBeGreaterThan(0);
+      const { total } = await client.usage();
+      expect(total.jobs).toBe(1);
+      expect(total.output_tokens).toBeGreaterThan(0);
+    },
+  );
 });

@@ -7,8 +7,8 @@
 -- ARGV[2]  code
 -- ARGV[3]  keep    ms that a day's, or a month's, usage is kept
 -- ARGV[4..] per job, in the order they stand in the outbox: ms and sequence of its place, day it
---          ended (UTC, 2026-11-25), key id, model, tokens in, tokens out, µs of GPU, cost in
---          billionths; id, and of what it holds the kind ('' when it holds nothing) and the tokens
+--          ended (UTC, 2026-11-25), key id, model, 1 (0 when it has been counted, and this is the rest
+--          of its GPU time), tokens in, tokens out, µs of GPU, cost in billionths; id, and of what it holds the kind ('' when it holds nothing) and the tokens
 --
 -- Writes, as `<key id> <what> <model>` -> whole number,
 --   <tenant>:usage:<day>    hash  jobs, in, out, gpu, cost
@@ -18,7 +18,7 @@
 -- between this and the outbox' trim brings them again.
 -- @include clock
 -- @include hold
-local FIELDS = 12
+local FIELDS = 13
 local tenant, code, keep = ARGV[1], ARGV[2], ARGV[3]
 local ms, sequence = string.match(redis.call('HGET', KEYS[1], code) or '0-0', '^(%d+)-(%d+)$')
 ms, sequence = tonumber(ms), tonumber(sequence)
@@ -38,9 +38,10 @@ for at = 4, #ARGV, FIELDS do
   if job_ms > ms or (job_ms == ms and job_sequence > sequence) then
     ms, sequence, counted = job_ms, job_sequence, counted + 1
     local day, key, model = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-    local tokens_in, tokens_out, gpu, cost = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]
+    local jobs = ARGV[at + 5]
+    local tokens_in, tokens_out, gpu, cost = ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9]
     local of_day = tenant .. ':usage:' .. day
-    add(of_day, key .. ' jobs ' .. model, 1)
+    add(of_day, key .. ' jobs ' .. model, jobs)
     add(of_day, key .. ' in ' .. model, tokens_in)
     add(of_day, key .. ' out ' .. model, tokens_out)
     add(of_day, key .. ' gpu ' .. model, gpu)
@@ -48,9 +49,9 @@ for at = 4, #ARGV, FIELDS do
     local of_month = tenant .. ':month:' .. string.sub(day, 1, 7)
     add(of_month, key .. ' tokens', tokens_in + tokens_out)
     add(of_month, key .. ' cost', cost)
-    if ARGV[at + 10] ~= '' then
+    if ARGV[at + 11] ~= '' then
       local hold = {
-        key = key, kind = ARGV[at + 10], id = ARGV[at + 9], tokens = ARGV[at + 11], model = model,
+        key = key, kind = ARGV[at + 11], id = ARGV[at + 10], tokens = ARGV[at + 12], model = model,
       }
       give_back(tenant, hold, tokens_in + tokens_out, now)
     end

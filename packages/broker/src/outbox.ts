@@ -23,6 +23,8 @@ export interface EndedJob {
   /** What attempts that did not end it have cost of the GPU's time, ms. */
   readonly gpuMs: number;
   readonly end: JobEnd;
+  /** It has been told of before, and this is the rest of the GPU's time that it has cost. */
+  readonly isRest: boolean;
   /** Place in the outbox: of two jobs of a model, the one that ended later has the greater. */
   readonly place: OutboxPlace;
 }
@@ -42,6 +44,7 @@ const fieldsSchema = z.object({
   shown: z.string().transform(Number),
   gpu_ms: z.string().transform(Number),
   end: json.pipe(jobEndSchema),
+  rest: z.string().optional(),
 });
 
 /** The head of a model's outbox. */
@@ -90,8 +93,8 @@ function parseFields(fields: readonly string[]): Omit<EndedJob, "place"> {
   for (let at = 0; at + 1 < fields.length; at += 2) {
     named.set(fields[at] ?? "", fields[at + 1] ?? "");
   }
-  const { job, gpu_ms: gpuMs, ...rest } = fieldsSchema.parse(Object.fromEntries(named));
-  return { id: job, gpuMs, ...rest };
+  const { job, gpu_ms: gpuMs, rest, ...told } = fieldsSchema.parse(Object.fromEntries(named));
+  return { id: job, gpuMs, isRest: rest !== undefined, ...told };
 }
 
 function parsePlace(id: string): OutboxPlace {

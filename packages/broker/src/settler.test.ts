@@ -133,6 +133,51 @@ describe("a job that ended without a count", () => {
     expect(await readAll(redis)).toMatchObject([usage]);
   });
 
+  test("costs the time that its worker spent on it until it was cancelled, once", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    const job = await submit();
+    const source = await worker.next();
+    const given: string[] = [];
+    const noting: EndTaker = {
+      take: async (_code, jobs) => void given.push(...jobs.map(({ id }) => id)),
+    };
+    const settler = openSettler(redis, new UsageBook(redis, PRICE), noting);
+    await ingress.cancel(await ingress.getJob("default", job));
+    await settler.run();
+
+    source.gpuMs = 900;
+    await worker.broker.abandon(source, "fenced");
+    await worker.broker.abandon(source, "fenced");
+    await settler.run();
+
+    expect(await readAll(redis)).toMatchObject([{ jobs: 1, gpu_seconds: 0.9, cost: 0.0005 }]);
+    // Others are told of its end alone.
+    expect(given).toEqual([job]);
+  });
+
+  test("costs nothing more when another worker has the job", async ({
+    ingress,
+    redis,
+    startWorker,
+    submit,
+  }) => {
+    const worker = await startWorker();
+    await submit();
+    const source = await worker.next();
+    await worker.broker.finish(source, { status: "completed", outcome: OUTCOME, items: [] });
+
+    source.gpuMs = 900;
+    await worker.broker.abandon(source, "fenced");
+    await ingress.settleNow();
+
+    expect(await readAll(redis)).toMatchObject([{ jobs: 1, gpu_seconds: 1.8 }]);
+  });
+
   test("costs the time of the attempts that did not end it too", async ({
     ingress,
     redis,

@@ -23,6 +23,8 @@ const IDLE_MS = 1_000;
  * it has resolved the jobs may never come again. While it rejects, nothing of that model is settled.
  */
 export interface EndTaker {
+  /** Whether it wants the rests of jobs that it was given before, too. */
+  readonly takesRests?: boolean;
   readonly take: (code: ModelCode, jobs: readonly EndedJob[]) => Promise<void>;
 }
 
@@ -99,7 +101,10 @@ export class Settler {
     for (let page = 0; page < PAGES_PER_PASS; page += 1) {
       const { jobs, isFull, last } = await readOutbox(redis, code, { limit: PAGE, report });
       if (last === null) break;
-      if (jobs.length > 0) for (const taker of takers) await taker.take(code, jobs);
+      for (const taker of takers) {
+        const taken = taker.takesRests === true ? jobs : jobs.filter(({ isRest }) => !isRest);
+        if (taken.length > 0) await taker.take(code, taken);
+      }
       await trimOutbox(redis, code, last);
       settled += jobs.length;
       if (!isFull) break;

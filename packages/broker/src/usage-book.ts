@@ -51,6 +51,8 @@ export class UsageBook implements EndTaker {
     this.#gpuHourPrice = gpuHourPrice;
   }
 
+  readonly takesRests = true;
+
   readonly take = async (code: ModelCode, jobs: readonly EndedJob[]): Promise<void> => {
     const tenants = Map.groupBy(jobs, ({ owner }) => owner.tenant);
     await Promise.all(
@@ -79,6 +81,7 @@ export class UsageBook implements EndTaker {
       toDay(end.at.ended),
       owner.key,
       owner.model,
+      job.isRest ? 0 : 1,
       inputTokens,
       outputTokens,
       Math.round(gpuMs * MICROSECONDS_PER_MS),

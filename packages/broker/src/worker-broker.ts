@@ -21,6 +21,7 @@ import { WorkerPresence, type EngineState, type PresenceWiring } from "./worker-
 const LOSSES = { 1: null, 0: null, "-1": "fenced", "-2": "gap", "-3": "gone" } as const;
 
 const finish = script("finish", z.literal([1, 0, -1, -2, -3]));
+const spend = script("spend", z.literal([0, 1]));
 const release = script("release", z.literal([1, -1, -3]));
 
 /** How long a starting worker waits for Redis before it gives up and lets itself be restarted. */
@@ -169,6 +170,7 @@ export class WorkerBroker {
       const lost = LOSSES[await this.#writeEnd(source, ending)];
       if (lost === null) await this.#intake.acknowledge(source.attempt);
       else await this.#letGo(source.attempt, "log_lost");
+      if (lost === "fenced") await this.#spend(source);
       return lost;
     });
   }
@@ -202,6 +204,7 @@ export class WorkerBroker {
       await this.#writer.close(source);
       if (reason === "lock_lost") this.#intake.forget(attempt);
       else await this.#letGo(attempt, "log_lost");
+      if (reason === "fenced") await this.#spend(source);
     });
   }
 
@@ -214,6 +217,13 @@ export class WorkerBroker {
     this.#writer.shutdown();
     await Promise.all([this.#presence.leave(), this.#intake.close()]);
     for (const redis of [this.#redis, this.#subscriber, this.#blocking]) redis.disconnect();
+  }
+
+  /** Have what the attempt has cost counted, where its job was cancelled: nobody else knows. */
+  async #spend({ attempt: { job, epoch }, gpuMs }: Source): Promise<void> {
+    if (gpuMs <= 0) return;
+    const spendKeys = [keys.entry(job), keys.outbox(this.#code)];
+    await insist(() => spend(this.#redis, spendKeys, [job, epoch, gpuMs]), this.#insistence);
   }
 
   /** Slots that are free while Redis has room for what they would write. */
