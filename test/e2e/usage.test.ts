@@ -64,7 +64,7 @@ describe("usage", () => {
       onTestFinished(() => platform.stop());
       const client = new Headrace({ url: platform.url, apiKey: API_KEY });
       const messages = [{ role: "user", content: "Go on for ever." }];
-      const request = { model: MODEL, messages, max_tokens: 10_000, ignore_eos: true };
+      const request = { model: MODEL, messages, max_tokens: 5_000, ignore_eos: true };
 
       const { id } = await client.submit({ endpoint: "/v1/chat/completions", request });
       for await (const { text } of client.text(id)) if (text !== "") break;
