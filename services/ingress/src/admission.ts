@@ -1,6 +1,6 @@
-import type { Allowance, Submission } from "@headrace/broker";
+import type { Submission } from "@headrace/broker";
 
-import { toAllowanceHeaders } from "./allowance-headers.ts";
+import { gainAllowance } from "./allowance-headers.ts";
 import { clientAddressOf } from "./client-address.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Services } from "./services.ts";
@@ -38,14 +38,9 @@ export async function admit(
     spec: { ...spec, request, admit_ms: performance.now() - exchange.arrivedAtMs },
     address: clientAddressOf(exchange),
     ...toTry(exchange),
-    onAllowance: (allowance) => announce(exchange, allowance),
+    onAllowance: (allowance) => gainAllowance(exchange.gainedHeaders, allowance),
     ...(request === spec.request ? {} : { askedRequest: spec.request }),
   };
-}
-
-function announce({ response }: Exchange, allowance: Allowance): void {
-  if (response.headersSent) return;
-  response.setHeaders(new Map(Object.entries(toAllowanceHeaders(allowance))));
 }
 
 /** OpenAI's SDKs count their tries of a call, from 0. */

@@ -1,10 +1,18 @@
 import { describe, expect, test } from "vitest";
 
-import { toAllowanceHeaders } from "./allowance-headers.ts";
+import type { Allowance } from "@headrace/broker";
+
+import { gainAllowance } from "./allowance-headers.ts";
 
 const requests = { limit: 60, remaining: 59, resetMs: 1_000 };
 
-describe("toAllowanceHeaders", () => {
+function toAllowanceHeaders(allowance: Allowance): Record<string, string> {
+  const headers = {};
+  gainAllowance(headers, allowance);
+  return headers;
+}
+
+describe("gainAllowance", () => {
   test("tells both limits in OpenAI's way and in the IETF's", () => {
     const tokens = { limit: 40_000, remaining: 0, resetMs: 59_001 };
 

@@ -1,33 +1,35 @@
 import type { Allowance, Quota } from "@headrace/broker";
 
-import type { Headers } from "./answer.ts";
-
 const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
 const MS_PER_SECOND = 1_000;
 
 /**
- * Write what is left of a key's limits as OpenAI does, and as the IETF's draft does.
+ * Write what is left of a key's limits as OpenAI does, and as the IETF's draft does; nothing of a limit
+ * that the key does not have.
  *
- * @returns nothing for a limit that the key does not have
  * @see https://developers.openai.com/api/docs/guides/rate-limits
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
  */
-export function toAllowanceHeaders({ requests, tokens }: Allowance): Headers {
-  const quotas: [string, Quota][] = [];
-  if (requests !== null) quotas.push(["requests", requests]);
-  if (tokens !== null) quotas.push(["tokens", tokens]);
-  if (quotas.length === 0) return {};
-  const headers: Record<string, string> = {
-    ratelimit: quotas.map(([unit, quota]) => toLimitItem(unit, quota)).join(", "),
-    "ratelimit-policy": quotas.map(([unit, quota]) => toPolicyItem(unit, quota)).join(", "),
-  };
-  for (const [unit, { limit, remaining, resetMs }] of quotas) {
-    headers[`x-ratelimit-limit-${unit}`] = String(limit);
-    headers[`x-ratelimit-remaining-${unit}`] = String(remaining);
-    headers[`x-ratelimit-reset-${unit}`] = toDuration(resetMs);
-  }
-  return headers;
+export function gainAllowance(
+  headers: Record<string, string>,
+  { requests, tokens }: Allowance,
+): void {
+  if (requests !== null) gain(headers, "requests", requests);
+  if (tokens !== null) gain(headers, "tokens", tokens);
+}
+
+function gain(headers: Record<string, string>, unit: string, quota: Quota): void {
+  headers[`x-ratelimit-limit-${unit}`] = String(quota.limit);
+  headers[`x-ratelimit-remaining-${unit}`] = String(quota.remaining);
+  headers[`x-ratelimit-reset-${unit}`] = toDuration(quota.resetMs);
+  add(headers, "ratelimit", toLimitItem(unit, quota));
+  add(headers, "ratelimit-policy", toPolicyItem(unit, quota));
+}
+
+function add(headers: Record<string, string>, name: string, item: string): void {
+  const before = headers[name];
+  headers[name] = before === undefined ? item : `${before}, ${item}`;
 }
 
 /** How much is left, and in how many seconds all of it is back. */

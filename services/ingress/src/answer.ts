@@ -17,6 +17,7 @@ export type Headers = Readonly<Record<string, string>>;
 export function writeHead(exchange: Exchange, status: number, headers: Headers): void {
   exchange.response.writeHead(status, {
     ...exchange.commonHeaders,
+    ...exchange.gainedHeaders,
     "x-request-id": exchange.requestId,
     ...(exchange.isTimed ? { "x-process-time": secondsSince(exchange.arrivedAtMs) } : {}),
     ...headers,

@@ -78,6 +78,7 @@ function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
     get commonHeaders() {
       return commonHeaders.of(call.request);
     },
+    gainedHeaders: {},
     arrivedAtMs: performance.now(),
   };
 }

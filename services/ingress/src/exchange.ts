@@ -13,6 +13,8 @@ export interface Exchange {
   readonly requestId: string;
   /** Headers that its answer has, whatever it says. */
   readonly commonHeaders: Headers;
+  /** Headers that its answer gains on the way to it, whatever it says; not to be changed once it is sent. */
+  readonly gainedHeaders: Record<string, string>;
   /** Whether the answer says in `x-process-time` how long it took. */
   readonly isTimed: boolean;
   /** When the request's head had come, on the process' monotonic clock. */

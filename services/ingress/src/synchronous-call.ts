@@ -63,7 +63,7 @@ export class SynchronousCall implements Reader, Reading {
         submission,
         this,
       );
-      if (!isNew) this.#exchange.response.setHeader("idempotent-replayed", "true");
+      if (!isNew) this.#exchange.gainedHeaders["idempotent-replayed"] = "true";
       this.#job = id;
       this.#follower = follower;
       this.#delivery.begin(id, () => follower.resume(), acceptedAtMs);
