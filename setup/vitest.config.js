@@ -11,6 +11,13 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const MAX_WORKERS = 2;
 
 /**
+ * A test's bound, ms, where it names none: time for the processes it starts on a machine that has
+ * other work, since the first test of a file waits for what all of them share.
+ */
+const TIMEOUT_MS = 15_000;
+const PLATFORM_TIMEOUT_MS = 30_000;
+
+/**
  * Describe a folder's tests, with the folder's own configuration under it where it has one.
  *
  * @param {string} folder relative to the root
@@ -21,11 +28,12 @@ function describeProject(folder) {
     ? readdirSync(join(root, folder)).find((name) => /^vite(st)?\.config\.[cm]?[jt]s$/.test(name))
     : undefined;
   // Those of `test` start whole platforms. A project of one worker runs alone, after all the others.
-  const maxWorkers = folder === "test" ? 1 : MAX_WORKERS;
+  const [maxWorkers, testTimeout] =
+    folder === "test" ? [1, PLATFORM_TIMEOUT_MS] : [MAX_WORKERS, TIMEOUT_MS];
   return {
     ...(own === undefined ? {} : { extends: join(root, folder, own) }),
     root: join(root, folder),
-    test: { name: basename(folder), maxWorkers },
+    test: { name: basename(folder), maxWorkers, testTimeout, hookTimeout: testTimeout },
   };
 }
 
