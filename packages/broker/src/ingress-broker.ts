@@ -10,6 +10,8 @@ import {
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
 
+import type { Allowance } from "./allowance.ts";
+import { readAllowance, type LimitedKey } from "./allowance-reading.ts";
 import { ApiKeyCache } from "./api-key-cache.ts";
 import { ApiKeyDesk } from "./api-key-desk.ts";
 import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
@@ -197,6 +199,11 @@ export class IngressBroker {
   /** Settle what has ended now. @returns how many jobs */
   async settleNow(): Promise<number> {
     return guard(this.#settler.run());
+  }
+
+  /** What is left of a key's limits a minute; looking takes nothing. */
+  async readAllowance(key: LimitedKey): Promise<Allowance> {
+    return guard(readAllowance(this.#redis, key));
   }
 
   /** What a tenant's keys have used, from day to day (`2026-11-25`, UTC), both included. */

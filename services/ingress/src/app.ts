@@ -27,6 +27,8 @@ export interface Gate {
   readonly openCalls: OpenCalls;
   /** Addresses, networks, or names of such: proxies that are believed where a caller is. */
   readonly trustedProxies: readonly string[];
+  /** Told of a call that makes nothing, before it is answered. */
+  readonly onReading: (exchange: Exchange, caller: Caller) => Promise<void>;
   /** Told of a call of the operator's that comes with a key without the scope for it. */
   readonly onDenied: (exchange: Exchange, caller: Caller, action: string) => Promise<void>;
 }
@@ -123,7 +125,10 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
   const handler = findHandler(route.methods, method);
   if (handler === undefined) return refuseMethod(exchange, route);
   const scope = scopeFor(method, route.path);
-  if (caller.scopes.has(scope)) return handler(exchange, caller);
+  if (caller.scopes.has(scope)) {
+    if (scope === "read") await gate.onReading(exchange, caller);
+    return handler(exchange, caller);
+  }
   if (scope === "admin") {
     const action = findHandler(route.actions ?? {}, method) ?? `${method} ${route.path}`;
     await gate.onDenied(exchange, caller, action);

@@ -5,14 +5,16 @@ import type { Durability } from "@headrace/contract";
 import { createReport, Metrics, OperationsServer, type Log } from "@headrace/runtime";
 
 import { recordDenial } from "./admin-route.ts";
+import { gainAllowance } from "./allowance-headers.ts";
 import { createApp, type Gate } from "./app.ts";
 import { Authentication } from "./authentication.ts";
+import type { Caller } from "./caller.ts";
 import { CommonHeaders } from "./common-headers.ts";
 import type { Reviewer } from "./content-filter/content-filter.ts";
 import { openReviewer, toContentFilter, type ContentFilterConfig } from "./content-filter/open.ts";
 import { diagnose } from "./diagnosis/diagnose.ts";
 import { Events } from "./events.ts";
-import type { Route } from "./exchange.ts";
+import type { Exchange, Route } from "./exchange.ts";
 import { generationRoutes } from "./generation-routes.ts";
 import { CONNECTION_LIMITS, HttpServer, namePort, type ConnectionLimits } from "./http-server.ts";
 import { jobRoutes } from "./job-routes.ts";
@@ -238,6 +240,7 @@ function openServer(
     commonHeaders,
     trustedProxies: config.trustedProxies ?? [],
     bodyLimitBytes: config.bodyLimitBytes,
+    onReading: (exchange, caller) => tellAllowance(services, exchange, caller),
     onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };
   const onRequest = createApp(routes, gate);
@@ -247,6 +250,20 @@ function openServer(
     limits: { ...CONNECTION_LIMITS, ...config.connectionLimits },
     onDropped: () => services.events.connectionDropped(),
   });
+}
+
+/** Tell a key that has limits what is left of them, with whatever it reads. */
+async function tellAllowance(
+  { broker }: Services,
+  { gainedHeaders }: Exchange,
+  { tenant, keyId, limits }: Caller,
+): Promise<void> {
+  if (limits === null) return;
+  try {
+    gainAllowance(gainedHeaders, await broker.readAllowance({ tenant, keyId, limits }));
+  } catch {
+    // The answer itself says that Redis is away, where it needs it.
+  }
 }
 
 /** Every route, the busiest first: Express tries them in turn. */

@@ -138,6 +138,24 @@ describe("a key's limits", () => {
     expect(statuses.slice(2)).toEqual([200, 429, 200, 429, 200, 429, 200, 429]);
   });
 
+  test("are told with what is read, which takes nothing of them", async ({ client }) => {
+    const limits = { requests_per_minute: 10, tokens_per_minute: 1_000 };
+    const made = await makeKey(client, { limits });
+    const fresh = await made.client.call("GET", "/v1/models");
+    await submit(made.client);
+
+    const list = await made.client.call("GET", "/v1/jobs");
+    const unknown = await made.client.call("GET", "/v1/jobs/job_nobody");
+
+    expect(fresh.headers.get("x-ratelimit-remaining-requests")).toBe("10");
+    expect(fresh.headers.get("x-ratelimit-reset-requests")).toBe("0ms");
+    for (const { headers } of [list, unknown]) {
+      expect(headers.get("x-ratelimit-remaining-requests")).toBe("9");
+      expect(Number(headers.get("x-ratelimit-remaining-tokens"))).toBeGreaterThanOrEqual(900);
+      expect(Number(headers.get("x-ratelimit-remaining-tokens"))).toBeLessThan(1_000);
+    }
+  });
+
   test("are told to no key that has none", async ({ client }) => {
     const made = await makeKey(client);
 

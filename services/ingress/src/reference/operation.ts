@@ -38,7 +38,7 @@ export interface Operation {
   readonly isOpen?: true;
 }
 
-/** What is left of the key's limits; on every answer to a submit that came as far as its limits. */
+/** What is left of the key's limits: of a submit's answer once it came to them, and of what is read. */
 export const ALLOWANCE_HEADERS = [
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
