@@ -1,5 +1,10 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
 import { unwrapWebhook } from "@headrace/client";
 import type { Submit } from "@headrace/contract";
+import { ManagedProcess } from "@headrace/testkit/instruments";
 import OpenAI from "openai";
 import { describe, expect, onTestFinished } from "vitest";
 
@@ -20,6 +25,26 @@ function generation(fields: Partial<Submit> = {}): Submit {
     request: { model: MODEL, messages, max_tokens: 5 },
     ...fields,
   };
+}
+
+const PROGRAM = fileURLToPath(new URL("../../packages/cli/src/main.ts", import.meta.url));
+const WAIT = { timeout: 20_000 };
+const run = promisify(execFile);
+
+/** `headrace` against a platform. @returns what it wrote to standard output */
+async function runCommand(url: string, ...args: string[]): Promise<string> {
+  const env = { HEADRACE_API_KEY: API_KEY, HEADRACE_URL: url };
+  return (await run(process.execPath, [PROGRAM, ...args], { env })).stdout.trim();
+}
+
+/** The same, to be stopped. */
+function startCommand(url: string, ...args: string[]): ManagedProcess {
+  const environment = { HEADRACE_API_KEY: API_KEY, HEADRACE_URL: url };
+  const command = new ManagedProcess({ name: "headrace", args: [PROGRAM, ...args], environment });
+  onTestFinished(async () => {
+    await command.stop();
+  });
+  return command;
 }
 
 async function openSink(): Promise<WebhookSink> {
@@ -75,6 +100,50 @@ describe("the official openai package", () => {
     ).rejects.toThrow("signature");
     expect(await openai.webhooks.delete(made.id)).toMatchObject({ deleted: true });
   }, 30_000);
+});
+
+describe("the command", () => {
+  test("shows what happens as it happens, and takes its endpoint away again", async ({
+    platform,
+    webhooks: _delivering,
+    client,
+  }) => {
+    const listening = startCommand(platform.url, "webhooks", "listen", "--events", "job.*");
+    await expect.poll(() => listening.lines.join("\n"), WAIT).toContain("Events come to");
+    const during = await runCommand(platform.url, "webhooks", "list");
+
+    const job = await client.submit(generation());
+    await expect
+      .poll(() => listening.lines.join("\n"), WAIT)
+      .toMatch(new RegExp(`✓ job\\.completed ${job.id} evt_\\w+`));
+    listening.signal("SIGINT");
+    await expect.poll(() => listening.findEnd(), WAIT).toMatch(/^headrace ended with 0:/);
+
+    expect(during).toContain("http://127.0.0.1:");
+    expect(await runCommand(platform.url, "webhooks", "list")).toContain("No endpoints");
+  }, 60_000);
+
+  test("makes a secret, has a job tell a receiver, and shows and repeats the delivery", async ({
+    platform,
+    webhooks: _delivering,
+  }) => {
+    const sink = await openSink();
+    const secret = await runCommand(platform.url, "webhooks", "secret");
+    const flags = ["--webhook", sink.url, "--max-tokens", "5", "--detach"];
+    const job = await runCommand(platform.url, "submit", ...flags, "Weirs");
+    const { body, headers } = await sink.when(({ body: text }) => text.includes(job));
+    await expect
+      .poll(() => runCommand(platform.url, "webhooks", "log"), { timeout: 20_000, interval: 500 })
+      .toMatch(new RegExp(`${job} +delivered +1, the last 204`));
+
+    const [delivery = ""] = /whd_\w+/.exec(await runCommand(platform.url, "webhooks", "log")) ?? [];
+    sink.received.length = 0;
+    const replayed = await runCommand(platform.url, "webhooks", "replay", delivery);
+    await sink.when(({ body: text }) => text.includes(job));
+
+    expect(await unwrapWebhook(body, headers, secret)).toMatchObject({ data: { id: job } });
+    expect(replayed).toBe(`${delivery} is sent again`);
+  }, 60_000);
 });
 
 describe("Headrace's client", () => {

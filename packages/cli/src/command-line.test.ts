@@ -90,6 +90,25 @@ describe("readCommandLine", () => {
     expect(readCommandLine(["keys", "--help"])).toEqual({ name: "help", of: null });
   });
 
+  test("reads what is asked of webhooks", () => {
+    expect(readCommandLine(["webhooks", "listen", "--events", "job.*,batch.failed"])).toMatchObject(
+      {
+        name: "webhooks listen",
+        options: { events: ["job.*", "batch.failed"], port: 0, host: "127.0.0.1" },
+      },
+    );
+    expect(optionsOf("webhooks", "replay", "whe_1", "--since", "2h")).toMatchObject({
+      since: 7_200,
+    });
+    expect(optionsOf("webhooks", "log")).toMatchObject({ positionals: [], failed: false });
+    expect(faultOf("webhooks")).toContain("expected listen, list, create");
+    expect(faultOf("webhooks", "listen", "--events", "job.started")).toContain("expected some of");
+    expect(faultOf("webhooks", "create", "ftp://a.example")).toContain("expected an https URL");
+    expect(faultOf("webhooks", "rotate", "whd_1")).toContain("webhooks list");
+    expect(faultOf("webhooks", "replay", "job_1")).toContain("whd_…");
+    expect(faultOf("submit", "hi", "--webhook", "nowhere")).toContain("--webhook");
+  });
+
   test("gives help also where the rest makes no sense", () => {
     expect(readCommandLine([])).toEqual({ name: "help", of: null });
     expect(readCommandLine(["help", "up"])).toEqual({ name: "help", of: "up" });

@@ -6,6 +6,7 @@ import {
   prioritySchema,
   PRIORITIES,
   USAGE_GROUPS,
+  webhookUrlSchema,
 } from "@headrace/contract";
 import { z } from "zod";
 
@@ -19,6 +20,12 @@ import {
   type TenantListOptions,
   type TenantSetOptions,
 } from "./key-flags.ts";
+import {
+  isWebhookName,
+  webhookSchemas,
+  type WebhookCommand,
+  type WebhookCommandName,
+} from "./webhook-flags.ts";
 
 /** A command line that cannot be understood. The message says what was wrong with it. */
 export class UsageError extends Error {
@@ -93,6 +100,7 @@ const schemas = {
       LONGEST_DEADLINE_SECONDS,
       "expected a time such as 30s, 5m or 2h, from a second to 7 days",
     ).optional(),
+    webhook: webhookUrlSchema.optional(),
     detach: z.boolean().default(false),
   }),
   watch: z.strictObject({ ...connection, positionals: z.tuple([jobId], "expected one job id") }),
@@ -128,6 +136,7 @@ const schemas = {
     tenant: z.string().min(1).optional(),
   }),
   ...keySchemas,
+  ...webhookSchemas,
 };
 
 export type CommandName = keyof typeof schemas;
@@ -157,7 +166,8 @@ export type Command =
   | { readonly name: "keys rotate"; readonly options: KeyRotateOptions }
   | { readonly name: "keys revoke"; readonly options: KeyRevokeOptions }
   | { readonly name: "tenants list"; readonly options: TenantListOptions }
-  | { readonly name: "tenants set"; readonly options: TenantSetOptions };
+  | { readonly name: "tenants set"; readonly options: TenantSetOptions }
+  | WebhookCommand;
 
 /** Understand a command line. @throws UsageError */
 export function readCommandLine(argv: readonly string[]): Command {
@@ -175,6 +185,7 @@ export function readCommandLine(argv: readonly string[]): Command {
     throw new UsageError(`${first}: expected ${seconds.join(", ")}${found}`, first);
   }
   if (asksForHelp(rest)) return { name: "help", of: name };
+  if (isWebhookName(name)) return readWebhookCommand(name, rest);
   switch (name) {
     case "up":
       return { name, options: readOptions(name, schemas.up, rest) };
@@ -203,6 +214,29 @@ export function readCommandLine(argv: readonly string[]): Command {
     case "tenants list":
       return { name, options: readOptions(name, schemas[name], rest) };
     case "tenants set":
+      return { name, options: readOptions(name, schemas[name], rest) };
+  }
+}
+
+function readWebhookCommand(name: WebhookCommandName, rest: readonly string[]): WebhookCommand {
+  switch (name) {
+    case "webhooks listen":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks list":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks create":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks enable":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks delete":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks rotate":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks secret":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks log":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "webhooks replay":
       return { name, options: readOptions(name, schemas[name], rest) };
   }
 }
@@ -247,6 +281,8 @@ const BOOLEANS: ReadonlySet<string> = new Set([
   "json",
   "timeline",
   "all",
+  "now",
+  "failed",
 ]);
 
 function readOptions<Shape extends z.ZodRawShape>(

@@ -141,6 +141,7 @@ async function toSubmit(options: SubmitOptions, { headrace, signal }: JobContext
       ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
     },
     ...(options.priority === undefined ? {} : { priority: options.priority }),
+    ...(options.webhook === undefined ? {} : { webhook: options.webhook }),
     ...(options.deadline === undefined ? {} : { deadline_seconds: options.deadline }),
   };
 }

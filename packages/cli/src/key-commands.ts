@@ -9,7 +9,8 @@ import type {
   TenantListOptions,
   TenantSetOptions,
 } from "./key-flags.ts";
-import { renderKeys, renderTenants, writeInstant } from "./key-view.ts";
+import { renderKeys, renderTenants } from "./key-view.ts";
+import { writeInstant } from "./table.ts";
 import { paint, type Terminal } from "./terminal.ts";
 
 /**

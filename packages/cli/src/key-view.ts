@@ -1,6 +1,7 @@
 import type { ApiKey, Tenant } from "@headrace/contract";
 
-import { paint, type Output } from "./terminal.ts";
+import { renderTable, writeInstant } from "./table.ts";
+import type { Output } from "./terminal.ts";
 
 const MARGIN = "  ";
 
@@ -17,11 +18,6 @@ export function renderKeys(keys: readonly ApiKey[], output: Output): string[] {
 export function renderTenants(tenants: readonly Tenant[], output: Output): string[] {
   const rows = tenants.map(({ id, weight }) => [id, String(weight)]);
   return renderTable(["tenant", "weight"], rows, output);
-}
-
-/** Write an instant of the API's as a person reads it, in this machine's time zone. */
-export function writeInstant(seconds: number): string {
-  return new Date(seconds * 1_000).toLocaleString("sv").slice(0, "2026-11-25 12:00".length);
 }
 
 function cellsOf(key: ApiKey): string[] {
@@ -41,20 +37,4 @@ function stateOf({ status, expires_at, overlap_ends_at, revoked_at }: ApiKey): s
   if (status === "expired" && expires_at !== null) return `expired ${writeInstant(expires_at)}`;
   if (overlap_ends_at !== null) return `old secret ends ${writeInstant(overlap_ends_at)}`;
   return expires_at === null ? "active" : `until ${writeInstant(expires_at)}`;
-}
-
-function renderTable(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  output: Output,
-): string[] {
-  const widths = head.map((title, at) =>
-    Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)),
-  );
-  const write = (row: readonly string[]): string =>
-    row
-      .map((cell, at) => MARGIN + cell.padEnd(widths[at] ?? 0))
-      .join("")
-      .trimEnd();
-  return [paint(output, "dim", write(head)), ...rows.map(write)];
 }

@@ -29,6 +29,8 @@ import { paint, type Terminal } from "./terminal.ts";
 import { up } from "./up.ts";
 import { showUsage } from "./usage-view.ts";
 import { helpOf, usageOf } from "./usage.ts";
+import { runWebhookCommand } from "./webhook-commands.ts";
+import { isWebhookName, type WebhookCommand } from "./webhook-flags.ts";
 
 const BAD_USAGE = 2;
 
@@ -46,6 +48,9 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 }
 
 async function execute(command: Command, terminal: Terminal): Promise<number> {
+  if (isWebhookCommand(command)) {
+    return withJobs(command.options, terminal, (context) => runWebhookCommand(command, context));
+  }
   switch (command.name) {
     case "help":
       terminal.out.write(`${helpOf(command.of)}\n`);
@@ -84,6 +89,10 @@ async function execute(command: Command, terminal: Terminal): Promise<number> {
     case "tenants set":
       return withJobs(command.options, terminal, (context) => setTenant(command.options, context));
   }
+}
+
+function isWebhookCommand(command: Command): command is WebhookCommand {
+  return isWebhookName(command.name);
 }
 
 /** Do `work` on the jobs of a Headrace. Ctrl-C aborts it; further ones change nothing. */

@@ -1,4 +1,6 @@
 import type { CommandName } from "./command-line.ts";
+import { CONNECTION } from "./connection-help.ts";
+import { WEBHOOK_DETAILS, WEBHOOK_LINES } from "./webhook-help.ts";
 
 /** The line that shows how each command is written. */
 const LINES: Readonly<Record<CommandName, string>> = {
@@ -15,12 +17,9 @@ const LINES: Readonly<Record<CommandName, string>> = {
   "keys revoke": "headrace keys revoke [--json] [flags] <key id>",
   "tenants list": "headrace tenants list [--json] [flags]",
   "tenants set": "headrace tenants set --weight <number> [--json] [flags] <tenant>",
+  ...WEBHOOK_LINES,
   usage: "headrace usage [--from <day>] [--to <day>] [--by day,key,model] [--json] [flags]",
 };
-
-const CONNECTION = `  --url <url>          where Headrace serves (HEADRACE_URL, else what \`up\` runs, else
-                       http://127.0.0.1:8080)
-  --data-dir <folder>  where \`up\` keeps the local API key (.data); HEADRACE_API_KEY wins`;
 
 const DETAILS: Readonly<Record<CommandName, string>> = {
   up: `Run all of Headrace on this machine, run one job through it, and serve until Ctrl-C.
@@ -45,6 +44,7 @@ standard error. "-" reads the prompt from standard input. Ctrl-C leaves the job 
   --max-tokens <count> most tokens to generate
   --priority <name>    interactive, standard or batch (standard)
   --deadline <time>    give up unless started by then: 30s, 5m, 2h (1h)
+  --webhook <url>      told of the end, signed with the secret of \`headrace webhooks secret\`
   --idempotency-key <key>
                        repeat the command that used it: one job, however often it is sent
   --detach             print the job's id and leave
@@ -124,6 +124,7 @@ weight 1 gets.
   --weight <number>    0.01 to 100; 1 is what everybody has
   --json               the tenant as the API gives it
 ${CONNECTION}`,
+  ...WEBHOOK_DETAILS,
 };
 
 /** The usage line of a command, the lines of those that begin with its word; of all when none is known. */
