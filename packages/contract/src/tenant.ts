@@ -9,7 +9,8 @@ export const tenantNameSchema = z
   .regex(
     /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
     "expected up to 64 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
-  );
+  )
+  .regex(/^(?!hr_)/i, "expected a name, not a key: none begins with hr_");
 
 /** What a tenant's share of the GPUs is weighed by, against others that also have jobs waiting. */
 export const weightSchema = z.number().min(0.01).max(100);

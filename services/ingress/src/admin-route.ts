@@ -1,5 +1,12 @@
 import type { AuditNote } from "@headrace/broker";
-import { findKeyId, PlatformError, type ErrorCode } from "@headrace/contract";
+import {
+  findKeyId,
+  keyIdSchema,
+  PlatformError,
+  ROOT_KEY_ID,
+  tenantNameSchema,
+  type ErrorCode,
+} from "@headrace/contract";
 
 import { toPlatformError } from "./answer.ts";
 import type { Caller } from "./caller.ts";
@@ -86,11 +93,15 @@ function noteOf({ requestId }: Exchange, { keyId }: Caller, action: string): Aud
   return { actor: keyId, action, requestId };
 }
 
-/** Longest that a name from a path is kept. */
-const LONGEST_TARGET = 64;
-
-/** What the path names. Somebody may take a key for its id: of that, only the id is kept. */
+/**
+ * What the path names, where it has the form of a key's id or a tenant's name. Somebody may take a key
+ * for either, misspell it, or send another secret: of that, only a key's id is kept.
+ */
 function targetOf({ request }: Exchange): string | null {
-  const named = Object.values(request.params).flat()[0];
-  return named === undefined ? null : (findKeyId(named) ?? named.slice(0, LONGEST_TARGET));
+  const { id, tenant } = request.params;
+  if (typeof id === "string") {
+    if (id === ROOT_KEY_ID || keyIdSchema.safeParse(id).success) return id;
+    return findKeyId(id);
+  }
+  return tenantNameSchema.safeParse(tenant).data ?? null;
 }

@@ -86,6 +86,32 @@ describe("the audit log", () => {
     expect(answer.text).not.toContain(stranger.key);
   });
 
+  test("has no key that somebody took for the id of one, or for a tenant", async ({
+    client,
+    logs,
+  }) => {
+    const { key } = await makeKey(client);
+    const spoilt = [`${key}%20`, key.toUpperCase(), `Bearer%20${key}`, "hr_test_0123456789abcdef"];
+    for (const name of spoilt) {
+      await client.call("POST", `/admin/v1/keys/${name}/revoke`);
+      await client.call("POST", `/admin/v1/tenants/${name}`, { body: { weight: 2 } });
+    }
+
+    const answer = await client.call("GET", "/admin/v1/audit?limit=100");
+    const refused = auditListSchema.parse(answer.body).data.slice(0, spoilt.length * 2);
+
+    expect(refused.map(({ outcome, target }) => [outcome, target])).toEqual(
+      spoilt.flatMap(() => [
+        ["refused", null],
+        ["refused", null],
+      ]),
+    );
+    for (const secret of [key.split("_")[2] ?? "none", "0123456789abcdef"]) {
+      expect(answer.text.toLowerCase()).not.toContain(secret);
+      expect(logs.text.toLowerCase()).not.toContain(secret);
+    }
+  });
+
   test("comes in pages without gap or repeat", async ({ client, redis }) => {
     for (let count = 0; count < 4; count += 1) await makeKey(client);
     await client.call("POST", "/admin/v1/keys", { body: {} });
