@@ -36,12 +36,16 @@ const CHANGES: readonly Change[] = [
   },
   {
     file: "packages/broker/src/submission.ts",
-    from: "const spec = JSON.stringify(submission.spec);",
-    to: `const spec = JSON.stringify({
-      ...submission.spec,
-      tone: "warm",
-      ...(submission.spec.metadata.needs === "later" ? { endpoint: "${LATER_ENDPOINT}" } : {}),
-    });`,
+    from: "const spec = writeSpec(submission.spec);",
+    to: `const written = writeSpec(submission.spec);
+    const spec = {
+      ...written,
+      head: JSON.stringify({
+        ...JSON.parse(written.head),
+        tone: "warm",
+        ...(submission.spec.metadata.needs === "later" ? { endpoint: "${LATER_ENDPOINT}" } : {}),
+      }),
+    };`,
   },
   {
     file: "packages/broker/lua/accept.lua",

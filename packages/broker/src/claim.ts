@@ -1,7 +1,8 @@
-import { jobSpecSchema, modelCodeOf, type JobId, type JobSpec } from "@headrace/contract";
+import { modelCodeOf, type JobId, type JobSpec } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { readSpec } from "./kept-spec.ts";
 import { endingKeys, keys } from "./keys.ts";
 import { script } from "./script.ts";
 
@@ -16,6 +17,7 @@ const claim = script(
       z.literal([0, 1]),
       z.int(),
       z.literal([0, 1]),
+      z.string(),
     ]),
     z.tuple([z.literal(["absent", "ended", "expired", "failed", "unlocked"])]),
   ]),
@@ -96,15 +98,15 @@ export async function claimJob(
     [job, keys.slot(code), token, DEATH_LIMIT, version, hasTokenIds ? "1" : ""],
   );
   if (reply[0] !== "claimed") return reply[0];
-  const [, epoch, attempts, spec, fragile, from, suspect] = reply;
-  const readable = jobSpecSchema.safeParse(JSON.parse(spec));
-  if (!readable.success) return { job, token, epoch };
+  const [, epoch, attempts, head, fragile, from, suspect, request] = reply;
+  const spec = readSpec({ head, request });
+  if (spec === null) return { job, token, epoch };
   return {
     job,
     token,
     epoch,
     attempts,
-    spec: readable.data,
+    spec,
     isFragile: fragile === 1,
     from,
     isSuspect: suspect === 1,

@@ -9,7 +9,7 @@ export { isAnswering, type ReplicaState } from "./fitness.ts";
 export type { Follower, Reader } from "./follower.ts";
 export type { JobQuery } from "./job-list.ts";
 export type { Inspection, ModelInspection, RedisInspection } from "./inspection.ts";
-export type { JobRecord } from "./job-record.ts";
+export type { JobRecord, WholeRecord } from "./job-record.ts";
 export type { KnownModel } from "./model-registry.ts";
 export type { Standing } from "./standing.ts";
 export type { Submission, Submitted } from "./submission.ts";

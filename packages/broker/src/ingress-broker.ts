@@ -26,7 +26,7 @@ import { Inbox } from "./inbox.ts";
 import { inspect, type Inspection } from "./inspection.ts";
 import { JobQueues } from "./job-queue.ts";
 import { listJobs, type JobQuery } from "./job-list.ts";
-import { findRecords, type JobRecord } from "./job-record.ts";
+import { findRecords, readWhole, type JobRecord, type WholeRecord } from "./job-record.ts";
 import { BookingDesk, toHold } from "./booking-desk.ts";
 import { cancelJob } from "./cancel.ts";
 import { keys } from "./keys.ts";
@@ -330,6 +330,13 @@ export class IngressBroker {
       "job_of_later_version",
       `${job} was made by a later version of Headrace than this ingress; an ingress of that version can tell of it`,
     );
+  }
+
+  /** Read the request of a job too: megabytes perhaps. @throws PlatformError as `getJob` */
+  async getWhole(record: JobRecord): Promise<WholeRecord> {
+    const whole = await guard(readWhole(this.#redis, record));
+    if (whole !== null) return whole;
+    throw new PlatformError("job_not_found", `there is no job ${record.id}`);
   }
 
   /** What became of a job's attempts. */

@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import { findRecords, type JobRecord } from "./job-record.ts";
 import { keys } from "./keys.ts";
 
-/** Jobs looked at side by side when a list is filtered. */
+/** Jobs looked at side by side, at most. */
 const LIST_PAGE = 100;
 /** A filter that matches next to nothing stops here and says that there may be more. */
 const LIST_SCAN_LIMIT = 5_000;
@@ -30,15 +30,18 @@ export async function listJobs(
 ): Promise<{ readonly jobs: JobRecord[]; readonly hasMore: boolean }> {
   const jobs: JobRecord[] = [];
   let rank = await rankAfter(redis, tenant, query.after);
-  for (const stop = rank + LIST_SCAN_LIMIT; rank < stop; rank += LIST_PAGE) {
-    const ids = await redis.zrevrange(keys.jobs(tenant), rank, rank + LIST_PAGE - 1);
+  // Without a filter nearly all that are read are listed; the one beyond tells that there are more.
+  const isFiltered = query.status !== null || query.model !== null;
+  const page = isFiltered ? LIST_PAGE : Math.min(query.limit + 1, LIST_PAGE);
+  for (const stop = rank + LIST_SCAN_LIMIT; rank < stop; rank += page) {
+    const ids = await redis.zrevrange(keys.jobs(tenant), rank, rank + page - 1);
     const records = await findRecords(redis, jobIdSchema.array().parse(ids));
     for (const record of records) {
       if (record === null || record.spec === null || !matches(record, query)) continue;
       if (jobs.length === query.limit) return { jobs, hasMore: true };
       jobs.push(record);
     }
-    if (ids.length < LIST_PAGE) return { jobs, hasMore: false };
+    if (ids.length < page) return { jobs, hasMore: false };
   }
   return { jobs, hasMore: true };
 }
@@ -54,7 +57,6 @@ async function rankAfter(redis: Redis, tenant: string, after: JobId | null): Pro
 
 function matches(record: JobRecord, { status, model }: JobQuery): boolean {
   return (
-    (status === null || record.status === status) &&
-    (model === null || record.spec.request.model === model)
+    (status === null || record.status === status) && (model === null || record.spec.model === model)
   );
 }

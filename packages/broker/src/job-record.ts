@@ -1,6 +1,5 @@
 import {
   jobEndSchema,
-  jobSpecSchema,
   jobStatusSchema,
   type JobEnd,
   type JobId,
@@ -10,13 +9,14 @@ import {
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { readSpec, readSpecHead, type SpecHead } from "./kept-spec.ts";
 import { keys } from "./keys.ts";
 
 /** What the ledger knows of a job. Instants are ms of Redis' clock. */
 export interface JobRecord {
   readonly id: JobId;
   readonly status: JobStatus;
-  readonly spec: JobSpec;
+  readonly spec: SpecHead;
   readonly version: string;
   readonly acceptedAtMs: number;
   readonly deadlineAtMs: number;
@@ -24,6 +24,11 @@ export interface JobRecord {
   readonly firstClaimedAtMs: number | null;
   readonly attempts: number;
   readonly end: JobEnd | null; // null while the job is open
+}
+
+/** The same with the request, which may be megabytes. */
+export interface WholeRecord extends JobRecord {
+  readonly spec: SpecHead & Pick<JobSpec, "request">;
 }
 
 /** A job that a later version of Headrace made, in words that this one does not know. */
@@ -56,6 +61,13 @@ export async function findRecords(
   return jobs.map((job, at) => parseRecord(job, replies[at] ?? []));
 }
 
+/** Read the request of a job too. @returns null when it is gone by now, or a later version's */
+export async function readWhole(redis: Redis, record: JobRecord): Promise<WholeRecord | null> {
+  const [head, request] = await redis.hmget(keys.entry(record.id), "spec", "request");
+  const spec = head ? readSpec({ head, request: request ?? "" }) : null;
+  return spec === null ? null : { ...record, spec: { ...record.spec, request: spec.request } };
+}
+
 function parseRecord(
   id: JobId,
   fields: readonly (string | null)[],
@@ -65,15 +77,15 @@ function parseRecord(
   if (state === null || state === undefined) return null;
   const written: unknown = JSON.parse(spec ?? "null");
   const status = jobStatusSchema.safeParse(state);
-  const readable = jobSpecSchema.safeParse(written);
+  const readable = readSpecHead(written);
   const ended = jobEndSchema.nullable().safeParse(JSON.parse(end ?? "null"));
-  if (!status.success || !readable.success || !ended.success) {
+  if (!status.success || readable === null || !ended.success) {
     return { id, tenant: ownedSchema.parse(written).tenant, spec: null };
   }
   return {
     id,
     status: status.data,
-    spec: readable.data,
+    spec: readable,
     version: version ?? "",
     acceptedAtMs: Number(acceptedAt),
     deadlineAtMs: Number(deadlineAt),

@@ -16,6 +16,7 @@ import { toDeadlineRefusal, type Allowance } from "./allowance.ts";
 import type { Booking, BookingDesk } from "./booking-desk.ts";
 import { toOwner } from "./job-owner.ts";
 import { QUEUE_CLASSES, type JobQueues, type Place } from "./job-queue.ts";
+import { writeSpec, type KeptSpec } from "./kept-spec.ts";
 import { endingKeys, keys } from "./keys.ts";
 import type { RedisWatch } from "./redis-watch.ts";
 import type { KnownModel } from "./model-registry.ts";
@@ -149,7 +150,7 @@ export class SubmissionDesk {
     submission: Submission,
     beforeAccept: (job: JobId) => void = () => {},
   ): Promise<Submitted> {
-    const spec = JSON.stringify(submission.spec);
+    const spec = writeSpec(submission.spec);
     await this.#admit(submission, spec);
     if (submission.idempotencyKey === null) {
       return (
@@ -164,12 +165,12 @@ export class SubmissionDesk {
   }
 
   /** An unfit queue takes in nothing, a full one nothing new: a repeated key still finds its job. */
-  async #admit({ spec, idempotencyKey }: Submission, text: string): Promise<void> {
+  async #admit({ spec, idempotencyKey }: Submission, { head, request }: KeptSpec): Promise<void> {
     this.#watch.assertFit();
     const isRepeated = async (key: string): Promise<boolean> =>
       (await this.#redis.exists(keys.once(spec.tenant, key))) === 1;
     if (this.#watch.isAdmitting) {
-      this.#watch.countJob(Buffer.byteLength(text));
+      this.#watch.countJob(Buffer.byteLength(head) + Buffer.byteLength(request));
     } else if (idempotencyKey === null || !(await isRepeated(idempotencyKey))) {
       throw new PlatformError("queue_full", "the queue is full; the job is not accepted");
     }
@@ -178,7 +179,7 @@ export class SubmissionDesk {
   /** Where nothing can refuse the booking, it travels with the accept. */
   async #submitNew(
     submission: Submission,
-    spec: string,
+    spec: KeptSpec,
     beforeAccept: (job: JobId) => void,
   ): Promise<Submitted> {
     const id = newJobId(submission.model.code);
@@ -234,7 +235,7 @@ export class SubmissionDesk {
   }
 
   /** @throws PlatformError `deadline_unreachable`, with nothing left of the job */
-  async #accept(id: JobId, submission: Submission, specText: string): Promise<Acceptance> {
+  async #accept(id: JobId, submission: Submission, kept: KeptSpec): Promise<Acceptance> {
     const { spec, model, deadlineMs, retentionMs, attachedTo } = submission;
     const code = modelCodeOf(id);
     const [entry, , open, deadline, attached] = endingKeys(id);
@@ -253,7 +254,7 @@ export class SubmissionDesk {
       ],
       [
         id,
-        specText,
+        kept.head,
         deadlineMs,
         retentionMs,
         QUEUE_CLASSES[spec.priority],
@@ -267,6 +268,7 @@ export class SubmissionDesk {
         submission.weight,
         spec.tenant,
         RATE_EVIDENCE,
+        kept.request,
       ],
     );
     if (accepted[0] !== REFUSED) return accepted;

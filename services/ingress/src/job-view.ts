@@ -47,7 +47,7 @@ export function toJob(record: JobRecord, { standing, result }: JobDetails): Job 
 /** Show a job that has just been accepted, without reading back what was just written. */
 export function toNewJob(submitted: Submitted, spec: JobForm["spec"]): Job {
   return {
-    ...describe(submitted.id, spec, submitted.standing),
+    ...describe(submitted.id, { ...spec, model: spec.request.model }, submitted.standing),
     status: "queued",
     created_at: toSeconds(submitted.acceptedAtMs),
     started_at: null,
@@ -75,14 +75,14 @@ type Described =
 
 function describe(
   id: string,
-  spec: JobForm["spec"],
+  spec: Omit<JobRecord["spec"], "admit_ms">,
   standing: Standing | null,
 ): Omit<Job, Described> {
   return {
     id,
     object: "job",
     endpoint: spec.endpoint,
-    model: spec.request.model,
+    model: spec.model,
     priority: spec.priority,
     on_retry: spec.on_retry,
     metadata: spec.metadata,

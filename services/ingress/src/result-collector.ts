@@ -12,7 +12,6 @@ import {
   type Cursor,
   type Endpoint,
   type JobEnd,
-  type JobSpec,
   type TerminalStatus,
 } from "@headrace/contract";
 import { z } from "zod";
@@ -31,14 +30,21 @@ export interface Ending {
   readonly result: Record<string, unknown> | null; // null unless it completed
 }
 
+/** What a result says of its job. */
+export interface CollectedJob {
+  readonly id: string;
+  readonly endpoint: Endpoint;
+  readonly model: string;
+}
+
 /** Folds a job's log into the response that the engine would have given. */
 export class ResultCollector {
-  readonly #job: { readonly id: string; readonly spec: Pick<JobSpec, "endpoint" | "request"> };
+  readonly #job: CollectedJob;
   readonly #builder: ResultBuilder;
 
-  constructor(job: { readonly id: string; readonly spec: Pick<JobSpec, "endpoint" | "request"> }) {
+  constructor(job: CollectedJob) {
     this.#job = job;
-    this.#builder = new ResultBuilder(job.spec.endpoint);
+    this.#builder = new ResultBuilder(job.endpoint);
   }
 
   /** Take the next entry. @returns the job's end when this was it */
@@ -65,11 +71,11 @@ export class ResultCollector {
 
   #end(status: TerminalStatus, end: JobEnd): Ending {
     if (status !== "completed") return { status, end, result: null };
-    const { id, spec } = this.#job;
+    const { id, endpoint, model } = this.#job;
     const head = {
-      id: responseId(spec.endpoint, id),
+      id: responseId(endpoint, id),
       created: Math.floor(end.at.accepted / 1_000),
-      model: spec.request.model,
+      model,
     };
     return { status, end, result: this.#builder.build(head, end.outcome.usage ?? null) };
   }
@@ -88,7 +94,8 @@ export function responseId(endpoint: Endpoint, job: string): string {
 
 /** Read what a job that has ended came to. @returns null when its log is gone */
 export async function readEnding(broker: IngressBroker, record: JobRecord): Promise<Ending | null> {
-  const collector = new ResultCollector(record);
+  const { endpoint, model } = record.spec;
+  const collector = new ResultCollector({ id: record.id, endpoint, model });
   let after: Cursor = START;
   while (true) {
     const entries = await broker.readLog(record.id, after, PAGE);

@@ -109,7 +109,11 @@ export async function toRetryForm(
       `${id} is completed; submit a new job to run it again`,
     );
   }
-  const { admit_ms: _timing, ...chosen } = record.spec;
+  const {
+    admit_ms: _timing,
+    model: _inTheRequest,
+    ...chosen
+  } = (await broker.getWhole(record)).spec;
   return {
     spec: { ...chosen, ...ownerOf(caller), retry_of: id },
     model: await findModel(broker, chosen.request, "model"),

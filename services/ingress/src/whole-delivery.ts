@@ -25,7 +25,8 @@ export class WholeDelivery implements Delivery {
 
   readonly begin = (job: JobId): void => {
     this.#headers = { [JOB_HEADER]: job };
-    this.#collector = new ResultCollector({ id: job, spec: this.#form.spec });
+    const { endpoint, request } = this.#form.spec;
+    this.#collector = new ResultCollector({ id: job, endpoint, model: request.model });
   };
 
   readonly reset = (): boolean => {

@@ -1,4 +1,4 @@
-import type { IngressBroker, JobRecord } from "@headrace/broker";
+import type { IngressBroker, WholeRecord } from "@headrace/broker";
 import {
   findResponseJob,
   isTerminal,
@@ -27,15 +27,15 @@ export async function findResponse(
   { broker }: Services,
   exchange: Exchange,
   { tenant }: Caller,
-): Promise<JobRecord> {
+): Promise<WholeRecord> {
   const job = findResponseJob(pathParameter(exchange, "id"));
   const record = job === null ? null : await broker.getJob(tenant, job).catch(orNull);
-  if (record?.spec.response?.is_stored === true) return record;
+  if (record?.spec.response?.is_stored === true) return broker.getWhole(record);
   throw new PlatformError("response_not_found", "there is no such response");
 }
 
 /** Read a response as it stands: of one that has ended all that it says, of an open one its state. */
-export async function readResponse(broker: IngressBroker, record: JobRecord): Promise<Response> {
+export async function readResponse(broker: IngressBroker, record: WholeRecord): Promise<Response> {
   if (!isTerminal(record.status)) return toOpenResponse(record);
   const translator = new ResponseTranslator(record);
   let after: Cursor = START;

@@ -150,5 +150,5 @@ async function listInputItems(
 }
 
 async function readNow({ broker }: Services, tenant: string, id: JobId): Promise<Response> {
-  return readResponse(broker, await broker.getJob(tenant, id));
+  return readResponse(broker, await broker.getWhole(await broker.getJob(tenant, id)));
 }

@@ -1,4 +1,4 @@
-import type { JobRecord } from "@headrace/broker";
+import type { WholeRecord } from "@headrace/broker";
 import {
   responseIdOf,
   type ErrorBody,
@@ -76,7 +76,7 @@ export function toResponse(job: ResponseJob, state: ResponseState): Response {
 }
 
 /** Show a job that is open; its output is in its events. */
-export function toOpenResponse(record: JobRecord): Response {
+export function toOpenResponse(record: WholeRecord): Response {
   return toResponse(record, { status: record.status === "queued" ? "queued" : "in_progress" });
 }
 
