@@ -13,7 +13,7 @@
 -- KEYS[11] wait         list  BullMQ's head of the queue: jobs taken back from dead workers
 -- KEYS[12] picky        string  stands while a worker waits for jobs that are not batch work
 -- ARGV[1]  id
--- ARGV[2]  spec       JSON  what never changes, but for the request: tenant, endpoint …
+-- ARGV[2]  spec       JSON  what never changes: tenant, endpoint …, and the request unless it is large
 -- ARGV[3]  deadline   ms from now
 -- ARGV[4]  retention  ms to keep the job once it has ended
 -- ARGV[5]  class      BullMQ's priority: 1, 2 or 3, lower is sooner
@@ -28,7 +28,7 @@
 -- ARGV[13] weight     of its tenant's share
 -- ARGV[14] tenant
 -- ARGV[15] evidence   starts lately from which on the rate of starts is believed
--- ARGV[16] request    JSON  for the engine
+-- ARGV[16] request    JSON  for the engine; '' where it is in the spec
 --
 -- Returns {state, score, accepted at, deadline, ahead, peers, starts, sooner, span, workers, idle,
 -- picky}: of the job as it now stands, with its place in BullMQ's set and its instants as text, ms;
@@ -85,7 +85,8 @@ if not known[1] then
   end
   redis.call('HSET', entry, 'state', 'queued', 'accepted_at', now, 'turn', turn,
     'retention_ms', ARGV[4], 'deadline_at', deadline_at,
-    'version', ARGV[6], 'spec', ARGV[2], 'request', ARGV[16], 'run', ARGV[10], 'owner', ARGV[11])
+    'version', ARGV[6], 'spec', ARGV[2], 'run', ARGV[10], 'owner', ARGV[11])
+  if ARGV[16] ~= '' then redis.call('HSET', entry, 'request', ARGV[16]) end
   if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
   if ARGV[8] ~= '' then
     redis.call('HSET', entry, 'attached', ARGV[8])

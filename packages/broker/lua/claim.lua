@@ -22,8 +22,7 @@
 -- back), {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more), {'unlocked'}
 -- (forget it: while this was on its way the lock ran out, and the job is another's). `from` is how
 -- many output entries of earlier attempts stand, for this one to go on from; 0 when it starts (over).
--- `suspect` is 1 when one more death fails the job. `request` is '' where an earlier build kept it in
--- the spec.
+-- `suspect` is 1 when one more death fails the job. `request` is '' where it is in the spec.
 -- @include end-job
 -- @include flow
 -- @include redis-run

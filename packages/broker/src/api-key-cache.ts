@@ -85,7 +85,8 @@ export class ApiKeyCache {
   /**
    * Check from now on, until closed.
    *
-   * @param onEnded told of every key at hand that was revoked or deleted, within a second
+   * @param onEnded told within a second of every key at hand that was revoked or deleted, lost a scope,
+   *   or lost a secret before its time
    */
   constructor(redis: Redis, report: Report, onEnded: (id: string) => void) {
     this.#onEnded = onEnded;
@@ -233,8 +234,7 @@ export class ApiKeyCache {
 
   #keep(id: string, seen: Seen | null): void {
     const before = this.#seen.get(id);
-    const wasRevoked = before === undefined || before.stored.revokedAtMs !== null;
-    if (!wasRevoked && (seen === null || seen.stored.revokedAtMs !== null)) this.#onEnded(id);
+    if (before !== undefined && hasLost(before, seen, this.#redisNowMs)) this.#onEnded(id);
     if (seen !== null) {
       this.#seen.set(id, seen);
       return;
@@ -287,4 +287,15 @@ function toSeen(id: string, text: string): Seen {
 
 function isLive({ revokedAtMs, expiresAtMs }: StoredKey, nowMs: number): boolean {
   return revokedAtMs === null && (expiresAtMs === null || nowMs < expiresAtMs);
+}
+
+/** Whether somebody who could call with the key cannot any more, or not for all that they could. */
+function hasLost({ stored, secrets }: Seen, now: Seen | null, nowMs: number): boolean {
+  if (stored.revokedAtMs !== null) return false;
+  if (now === null || now.stored.revokedAtMs !== null) return true;
+  if (!stored.scopes.every((scope) => now.stored.scopes.includes(scope))) return true;
+  const isValid = ({ untilMs }: Seen["secrets"][number]): boolean => untilMs > nowMs;
+  return !secrets
+    .filter(isValid)
+    .every(({ digest }) => now.secrets.some((each) => isValid(each) && each.digest.equals(digest)));
 }

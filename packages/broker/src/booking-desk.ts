@@ -212,7 +212,10 @@ export class BookingDesk {
       this.#addressLimit,
       (kind === "now" ? limits.concurrent_jobs : limits.queued_jobs) ?? 0,
       limits.monthly_tokens ?? 0,
-      Math.round((limits.monthly_cost ?? 0) * BILLIONTHS),
+      // 0 is no limit, so the smallest that is one must not become it.
+      limits.monthly_cost === undefined
+        ? 0
+        : Math.max(1, Math.round(limits.monthly_cost * BILLIONTHS)),
     ];
   }
 }

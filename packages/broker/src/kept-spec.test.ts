@@ -1,11 +1,11 @@
 import { describe, expect } from "vitest";
 
 import { keys } from "./keys.ts";
-import { brokerTest as test } from "./test-bench.ts";
+import { brokerTest as test, MODEL } from "./test-bench.ts";
 
 const ALL = { status: null, model: null, limit: 10, after: null };
 
-describe("a job's request", () => {
+describe("a job's large request", () => {
   test("is read by whoever runs the job or asks for it, and by nobody else", async ({
     ingress,
     redis,
@@ -14,7 +14,9 @@ describe("a job's request", () => {
   }) => {
     const worker = await startWorker();
     worker.slots = 0;
-    const job = await submit();
+    const job = await submit({
+      request: { model: MODEL, messages: [{ role: "user", content: "x".repeat(20_000) }] },
+    });
     const record = await ingress.getJob("default", job);
     const { spec } = await ingress.getWhole(record);
     // Whoever reads this stumbles over it.
@@ -32,7 +34,7 @@ describe("a job's request", () => {
     expect(record.spec).not.toHaveProperty("request");
   });
 
-  test("is found where an earlier build kept it with the rest", async ({
+  test("is found where it is kept with the rest, as small ones are", async ({
     ingress,
     redis,
     startWorker,
@@ -41,10 +43,9 @@ describe("a job's request", () => {
     const worker = await startWorker();
     worker.slots = 0;
     const job = await submit();
+    expect(await redis.hexists(keys.entry(job), "request")).toBe(0);
     const { spec: now } = await ingress.getWhole(await ingress.getJob("default", job));
     const { model, ...spec } = now;
-    await redis.hset(keys.entry(job), "spec", JSON.stringify(spec));
-    await redis.hdel(keys.entry(job), "request");
 
     const record = await ingress.getJob("default", job);
     expect(record.spec.model).toBe(model);

@@ -2,13 +2,19 @@ import { engineRequestSchema, jobSpecSchema, type JobSpec } from "@headrace/cont
 import { z } from "zod";
 
 /**
- * A job's spec as the ledger keeps it, in two fields: the request may be megabytes, and whoever lists
- * jobs, or asks how one fares, must not have them all read and parsed.
+ * Longest spec that is kept in one, bytes: whoever lists a hundred jobs reads as much of each. A field
+ * of its own would cost a small job 200 bytes.
+ */
+const LONGEST_WHOLE = 16_384;
+
+/**
+ * A job's spec as the ledger keeps it: a large request in a field of its own, since it may be
+ * megabytes, and whoever lists jobs, or asks how one fares, must not have them all read and parsed.
  */
 export interface KeptSpec {
-  /** JSON of everything but the request, of which it has the model. */
+  /** JSON of the spec, or of all but the request, of which it has the model. */
   readonly head: string;
-  /** JSON of the request. */
+  /** JSON of the request; "" where it is in the head. */
   readonly request: string;
 }
 
@@ -19,7 +25,7 @@ const headSchema = jobSpecSchema.omit({ request: true }).extend({
 /** A job's spec without its request, of which the model's name is left. */
 export type SpecHead = z.infer<typeof headSchema>;
 
-/** As builds before this one kept it: in one. */
+/** With the request in it: a small one, or one that an earlier build made. */
 const wholeSchema = jobSpecSchema.transform(({ request: { model }, ...head }): SpecHead => ({
   ...head,
   model,
@@ -28,7 +34,10 @@ const wholeSchema = jobSpecSchema.transform(({ request: { model }, ...head }): S
 const anyHeadSchema = z.union([headSchema, wholeSchema]);
 
 /** Write a spec for the ledger. */
-export function writeSpec({ request, ...head }: JobSpec): KeptSpec {
+export function writeSpec(spec: JobSpec): KeptSpec {
+  const whole = JSON.stringify(spec);
+  if (whole.length <= LONGEST_WHOLE) return { head: whole, request: "" };
+  const { request, ...head } = spec;
   return {
     head: JSON.stringify({ ...head, model: request.model }),
     request: JSON.stringify(request),
@@ -48,7 +57,6 @@ export function readSpecHead(head: unknown): SpecHead | null {
 /**
  * Read a whole spec.
  *
- * @param request "" where an earlier build kept it with the rest
  * @returns null when only a later version of Headrace can
  */
 export function readSpec({ head, request }: KeptSpec): JobSpec | null {

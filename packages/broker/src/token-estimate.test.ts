@@ -13,10 +13,10 @@ describe("estimateTokens", () => {
     ["a chat by its text", CHAT, { messages, max_tokens: 7 }, [14, 7]],
     ["text by its bytes", CHAT, { messages: [{ role: "user", content: "日本" }] }, [6, 1_024]],
     [
-      "a newer bound before the older",
+      "the larger of two bounds, whichever an engine heeds",
       CHAT,
       { messages, max_completion_tokens: 3, max_tokens: 7 },
-      [14, 3],
+      [14, 7],
     ],
     ["a bound that is null as none", CHAT, { messages, max_tokens: null }, [14, 1_024]],
     ["each choice", CHAT, { messages, max_tokens: 7, n: 3 }, [14, 21]],
@@ -29,6 +29,37 @@ describe("estimateTokens", () => {
         ],
       },
       [1_005, 1_024],
+    ],
+    ["no less than it must be", CHAT, { messages, max_tokens: 7, min_tokens: 9 }, [14, 9]],
+    [
+      "an image that says something",
+      CHAT,
+      {
+        messages: [{ role: "user", content: [{ type: "image_url", text: "abcd" }] }],
+        max_tokens: 1,
+      },
+      [1_005, 1],
+    ],
+    [
+      "calls of tools, and thoughts",
+      CHAT,
+      {
+        messages: [
+          {
+            role: "assistant",
+            tool_calls: [{ function: { arguments: "x".repeat(400) } }],
+            reasoning_content: "x".repeat(398),
+          },
+        ],
+        max_tokens: 1,
+      },
+      [212, 1],
+    ],
+    [
+      "a schema",
+      CHAT,
+      { messages, max_tokens: 1, response_format: { json_schema: "x".repeat(383) } },
+      [115, 1],
     ],
     [
       "a message that says nothing",

@@ -21,21 +21,32 @@ export interface TokenEstimate {
   readonly outputTokens: number;
 }
 
+/** Where a chat may say what its output must look like: an engine has to read that, too. */
+const FORMATS = [
+  "response_format",
+  "structured_outputs",
+  "guided_json",
+  "guided_regex",
+  "guided_grammar",
+  "guided_choice",
+] as const;
+
 /**
- * Estimate what a request, which its endpoint's schema has passed, may come to: a quarter of the
- * prompt's bytes, and the output bound of each choice. Reads the request and copies none of it.
+ * Estimate what a request, which its endpoint's schema has passed, may come to: a quarter of the bytes
+ * of all that a template may write into the prompt, and the output bound of each choice. Reads the
+ * request and copies none of it.
  */
 export function estimateTokens(endpoint: Endpoint, request: EngineRequest): TokenEstimate {
   switch (endpoint) {
     case "/v1/chat/completions": {
-      const bound = numberIn(request, "max_completion_tokens") ?? numberIn(request, "max_tokens");
+      const format = FORMATS.reduce((sum, field) => sum + ofStructure(request[field]), 0);
       return {
-        promptTokens: ofMessages(request["messages"]) + ofTools(request["tools"]),
-        outputTokens: (bound ?? ESTIMATE.chatTokens) * (numberIn(request, "n") ?? 1),
+        promptTokens: ofMessages(request["messages"]) + ofStructure(request["tools"]) + format,
+        outputTokens: boundOf(request, ESTIMATE.chatTokens) * (numberIn(request, "n") ?? 1),
       };
     }
     case "/v1/completions": {
-      const bound = numberIn(request, "max_tokens") ?? ESTIMATE.completionTokens;
+      const bound = boundOf(request, ESTIMATE.completionTokens);
       const choices = Math.max(numberIn(request, "n") ?? 1, numberIn(request, "best_of") ?? 1);
       const prompt = request["prompt"];
       return {
@@ -53,27 +64,56 @@ function numberIn(request: EngineRequest, field: string): number | null {
   return typeof value === "number" ? value : null;
 }
 
+/** The largest that is named: engines differ in which of two bounds they heed. */
+function boundOf(request: EngineRequest, unbounded: number): number {
+  const newer = numberIn(request, "max_completion_tokens");
+  const older = numberIn(request, "max_tokens");
+  const most = newer === null && older === null ? unbounded : Math.max(newer ?? 0, older ?? 0);
+  return Math.max(most, numberIn(request, "min_tokens") ?? 0);
+}
+
+/** A template may write what else a message has, such as its calls of tools. */
 function ofMessages(messages: unknown): number {
-  return sumOver(
-    messages,
-    (message) =>
-      ESTIMATE.tokensPerMessage + (hasField(message, "content") ? ofContent(message.content) : 0),
-  );
+  return sumOver(messages, (message) => {
+    let tokens: number = ESTIMATE.tokensPerMessage;
+    if (typeof message !== "object" || message === null) return tokens;
+    for (const [name, value] of Object.entries(message)) {
+      if (name === "content") tokens += ofContent(value);
+      else if (name !== "role") tokens += ofStructure(value);
+    }
+    return tokens;
+  });
 }
 
 function ofContent(content: unknown): number {
   if (typeof content === "string") return ofText(content);
-  return sumOver(content, (part) =>
-    hasField(part, "text") && typeof part.text === "string"
-      ? ofText(part.text)
-      : ESTIMATE.tokensPerAttachment,
-  );
+  return sumOver(content, (part) => {
+    const text = hasField(part, "text") && typeof part.text === "string" ? ofText(part.text) : 0;
+    const isText = hasField(part, "type") && TEXT_PARTS.has(part.type);
+    return isText ? text : text + ESTIMATE.tokensPerAttachment;
+  });
 }
 
-/** A chat's template writes tools into the prompt, more or less as they came. */
-function ofTools(tools: unknown): number {
-  return tools === undefined || tools === null ? 0 : ofText(JSON.stringify(tools));
+const TEXT_PARTS: ReadonlySet<unknown> = new Set(["text", "refusal"]);
+
+/** A chat's template writes a structure into the prompt more or less as it came. */
+function ofStructure(value: unknown): number {
+  return Math.ceil(bytesOf(value) / ESTIMATE.bytesPerToken);
 }
+
+/** Bytes of a structure's names and values, nearly as JSON writes them. */
+function bytesOf(value: unknown): number {
+  if (typeof value === "string") return Buffer.byteLength(value) + QUOTES;
+  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + bytesOf(item) + 1, 1);
+  if (typeof value === "number" || typeof value === "boolean") return String(value).length;
+  if (typeof value !== "object" || value === null) return 0;
+  let bytes = 1;
+  for (const [name, field] of Object.entries(value))
+    bytes += name.length + QUOTES + 2 + bytesOf(field);
+  return bytes;
+}
+
+const QUOTES = 2;
 
 /** Text, token ids, or a list of either. */
 function ofPrompt(prompt: unknown): number {

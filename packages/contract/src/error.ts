@@ -56,6 +56,8 @@ export const ERRORS = {
   rate_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
   /** As many jobs are open as the key may have. */
   job_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
+  /** The tenant's calls hold as much of this server as one tenant's may. */
+  share_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
   /** The queue is too long for the job to start in time: it is refused rather than left to expire. */
   deadline_unreachable: { status: 429, type: "rate_limit_error", retryable: true },
   /** A month's budget is spent. */

@@ -46,6 +46,10 @@ const sampling = {
   seed: z.int().nullish(),
   prompt_logprobs: z.int().min(0).max(REQUEST_BOUNDS.promptLogprobs).nullish(),
   stop,
+  /** vLLM's word between engines: with it a caller would have them connect to hosts of its choice. */
+  kv_transfer_params: z
+    .null("not taken from callers: it tells an engine whom to connect to")
+    .optional(),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
 };

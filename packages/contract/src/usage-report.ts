@@ -5,7 +5,9 @@ export const USAGE_GROUPS = ["day", "key", "model"] as const;
 export type UsageGroup = (typeof USAGE_GROUPS)[number];
 
 /** A day of the calendar, UTC: `2026-11-25`. */
-export const daySchema = z.iso.date("expected a day, such as 2026-11-25");
+export const daySchema = z.iso
+  .date("expected a day, such as 2026-11-25")
+  .refine((day) => day >= "2020-01-01", "expected a day since 2020");
 
 const sums = {
   /** Jobs that ended, however they ended. */

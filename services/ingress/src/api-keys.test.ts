@@ -247,6 +247,43 @@ describe("a key", () => {
     expect(update.body).toMatchObject({ error: { code: "key_revoked" } });
   });
 
+  test.for([
+    ["loses a scope", "", { scopes: ["submit"] }],
+    ["is rotated without an overlap", "/rotate", { overlap_seconds: 0 }],
+  ] as const)(
+    "takes its open streams with it when it %s",
+    async ([, path, body], { client, otherIngress }) => {
+      const made = await makeKey(client);
+      const job = await made.client.submit();
+      const stream = await new TestClient(otherIngress.port, made.key).stream(
+        "GET",
+        `/v1/jobs/${job}/events`,
+      );
+      await stream.next();
+
+      await client.call("POST", `/admin/v1/keys/${made.id}${path}`, { body });
+
+      await expect(stream.rest()).rejects.toThrow("terminated");
+    },
+  );
+
+  test("keeps its open streams when it is rotated with an overlap, or renamed", async ({
+    client,
+    worker,
+  }) => {
+    const made = await makeKey(client);
+    const stream = await made.client.stream("GET", `/v1/jobs/${await made.client.submit()}/events`);
+    await stream.next();
+    await client.call("POST", `/admin/v1/keys/${made.id}/rotate`, {
+      body: { overlap_seconds: 60 },
+    });
+    await client.call("POST", `/admin/v1/keys/${made.id}`, { body: { name: "other" } });
+    const run = await worker.next();
+    await run.complete();
+
+    expect(await stream.rest()).toContainEqual(expect.objectContaining({ event: "job.completed" }));
+  });
+
   test("takes its open streams with it when it is revoked", async ({ client, otherIngress }) => {
     const made = await makeKey(client);
     const kept = await makeKey(client);

@@ -5,6 +5,7 @@ import express, { type Express, type NextFunction, type Request, type Response }
 
 import { sendError, toErrorAnswer, toPlatformError, writeHead, type Headers } from "./answer.ts";
 import type { Authentication } from "./authentication.ts";
+import type { BodyShares } from "./body-shares.ts";
 import { scopeFor, type Caller } from "./caller.ts";
 import type { CommonHeaders } from "./common-headers.ts";
 import type { Events } from "./events.ts";
@@ -25,6 +26,7 @@ export interface Gate {
   readonly commonHeaders: CommonHeaders;
   readonly bodyLimitBytes: number;
   readonly openCalls: OpenCalls;
+  readonly bodies: BodyShares;
   /** Addresses, networks, or names of such: proxies that are believed where a caller is. */
   readonly trustedProxies: readonly string[];
   /** Told of a call that makes nothing, before it is answered. */
@@ -75,6 +77,7 @@ function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
     typeof sent === "string" && SANE_REQUEST_ID.test(sent) ? sent : `req_${randomUUID()}`;
   return {
     ...call,
+    tenant: "",
     isTimed: call.isTimed === true,
     requestId,
     get commonHeaders() {
@@ -121,11 +124,13 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
     return handler === undefined ? refuseMethod(exchange, route) : handler(exchange);
   }
   const caller = await gate.authentication.authenticate(headers.authorization);
+  exchange.tenant = caller.tenant;
   gate.openCalls.enter(caller.keyId, exchange);
   const handler = findHandler(route.methods, method);
   if (handler === undefined) return refuseMethod(exchange, route);
   const scope = scopeFor(method, route.path);
   if (caller.scopes.has(scope)) {
+    gate.bodies.enter(caller.tenant, exchange.request);
     if (scope === "read") await gate.onReading(exchange, caller);
     return handler(exchange, caller);
   }

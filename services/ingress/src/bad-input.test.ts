@@ -35,6 +35,13 @@ const REQUESTS: readonly (readonly [string, string, object, string, RegExp])[] =
   ["an absurd n", "chat/completions", { ...chat, n: 1_000 }, "n", /at most 16, found 1000/],
   ["a negative n", "chat/completions", { ...chat, n: -1 }, "n", /at least 1, found -1/],
   ["an absurd max_tokens", "chat/completions", { ...chat, max_tokens: 1e9 }, "max_tokens", /most/],
+  [
+    "whom the engine is to connect to",
+    "chat/completions",
+    { ...chat, kv_transfer_params: { remote_host: "10.0.0.1" } },
+    "kv_transfer_params",
+    /expected null/,
+  ],
   ["absurd logprobs", "chat/completions", { ...chat, top_logprobs: 99 }, "top_logprobs", /most 20/],
   [
     "a fractional seed",

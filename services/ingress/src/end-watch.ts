@@ -24,7 +24,7 @@ export async function watchForEnd(
 ): Promise<void> {
   if (readers.isLeft) return;
   const watch = new EndWatch(waitMs);
-  readers.enter(watch);
+  readers.enter(watch, exchange.tenant);
   let follower: Follower | null = null;
   onceClosed(exchange, watch.leave);
   try {

@@ -9,6 +9,8 @@ export interface Exchange {
   readonly response: Response;
   /** The route's path template: what metrics and logs call it. */
   readonly route: string;
+  /** On whose behalf it is; "" where no key is needed, or none was presented. */
+  tenant: string;
   /** The caller's own id for the request where it sent a sane one. */
   readonly requestId: string;
   /** Headers that its answer has, whatever it says. */

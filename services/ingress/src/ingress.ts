@@ -6,6 +6,7 @@ import { createReport, Metrics, OperationsServer, type Log } from "@headrace/run
 
 import { recordDenial } from "./admin-route.ts";
 import { gainAllowance } from "./allowance-headers.ts";
+import { BodyShares } from "./body-shares.ts";
 import { createApp, type Gate } from "./app.ts";
 import { Authentication } from "./authentication.ts";
 import type { Caller } from "./caller.ts";
@@ -240,6 +241,7 @@ function openServer(
     commonHeaders,
     trustedProxies: config.trustedProxies ?? [],
     bodyLimitBytes: config.bodyLimitBytes,
+    bodies: new BodyShares(config.bodyLimitBytes),
     onReading: (exchange, caller) => tellAllowance(services, exchange, caller),
     onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };

@@ -52,7 +52,7 @@ export class JobEventStream implements Reader, Reading {
       this.leave();
       return false;
     }
-    readers.enter(this);
+    readers.enter(this, this.#exchange.tenant);
     try {
       if (standing !== null) this.#stream.write(queuedEvent(this.#record.id, standing));
       this.#follower = await broker.follow(this.#record.id, after, this);

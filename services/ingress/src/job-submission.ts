@@ -97,8 +97,10 @@ async function answerWithRecord(
     await sendJob(services, exchange, { record, status, answerHeaders });
     return true;
   } catch (error) {
-    const isAway = error instanceof PlatformError && error.code === "queue_unavailable";
-    if (submitted.isNew && isAway) return false;
+    const cannotWait =
+      error instanceof PlatformError &&
+      (error.code === "queue_unavailable" || error.code === "share_exceeded");
+    if (submitted.isNew && cannotWait) return false;
     throw error;
   }
 }

@@ -1,5 +1,7 @@
 import { PlatformError } from "@headrace/contract";
 
+import { Shares } from "./shares.ts";
+
 /** How long things that hold a connection open may take. Tests shorten them. */
 export interface Patience {
   /** A stream on which nothing was sent for this long gets a comment, ms. */
@@ -15,6 +17,10 @@ export const PATIENCE: Patience = { heartbeatMs: 15_000, drainMs: 30_000, graceM
 
 /** How long those aborted may take to cancel their jobs, ms. */
 const ABORT_MS = 2_000;
+/** Of all that may be open, what one tenant may have: with one tenant alone, a quarter lies idle. */
+const TENANT_SHARE = 0.75;
+/** Of a small process, at least so many. */
+const LEAST_SHARE = 16;
 /** Longest that a heartbeat is late. */
 const LONGEST_TICK_MS = 1_000;
 
@@ -33,21 +39,23 @@ export interface Reading {
  * orderly end.
  */
 export class Readers {
-  readonly #limit: number;
+  readonly #shares: Shares;
   readonly #graceMs: number;
-  readonly #readings = new Set<Reading>();
+  /** With the tenant whose each is. */
+  readonly #readings = new Map<Reading, string>();
   readonly #ticker: NodeJS.Timeout;
   #isStopping = false;
   #isExpectingStop = false;
   #onEmpty: () => void = () => {};
 
   constructor(limit: number, { heartbeatMs, graceMs }: Patience) {
-    this.#limit = limit;
+    const share = Math.max(LEAST_SHARE, Math.floor(limit * TENANT_SHARE));
+    this.#shares = new Shares({ whole: limit, share, what: "open streams and calls" });
     this.#graceMs = graceMs;
     this.#ticker = setInterval(
       () => {
         const nowMs = performance.now();
-        for (const reading of this.#readings) reading.tick(nowMs);
+        for (const reading of this.#readings.keys()) reading.tick(nowMs);
       },
       Math.min(LONGEST_TICK_MS, heartbeatMs / 4),
     );
@@ -72,20 +80,21 @@ export class Readers {
     this.#isExpectingStop = true;
   }
 
-  /** @throws PlatformError `queue_unavailable` when there are too many, or the process stops */
-  enter(reading: Reading): void {
+  /**
+   * @throws PlatformError `queue_unavailable` when there are too many, or the process stops;
+   *   `share_exceeded` when too many are this tenant's
+   */
+  enter(reading: Reading, tenant: string): void {
     if (this.#isStopping) throw stopping();
-    if (this.#readings.size >= this.#limit) {
-      throw new PlatformError(
-        "queue_unavailable",
-        `this server holds ${this.#limit} connections open, which is its limit`,
-      );
-    }
-    this.#readings.add(reading);
+    this.#shares.take(tenant);
+    this.#readings.set(reading, tenant);
   }
 
   exit(reading: Reading): void {
+    const tenant = this.#readings.get(reading);
+    if (tenant === undefined) return;
     this.#readings.delete(reading);
+    this.#shares.give(tenant);
     if (this.#readings.size === 0) this.#onEmpty();
   }
 
@@ -93,9 +102,9 @@ export class Readers {
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#isExpectingStop = true;
-    for (const reading of this.#readings) reading.leave();
+    for (const reading of this.#readings.keys()) reading.leave();
     await this.#empty(this.#graceMs);
-    for (const reading of this.#readings) reading.abort();
+    for (const reading of this.#readings.keys()) reading.abort();
     await this.#empty(ABORT_MS);
     clearInterval(this.#ticker);
   }

@@ -57,7 +57,7 @@ export class SynchronousCall implements Reader, Reading {
   async run(submission: Omit<Submission, "attachedTo" | "idempotencyKey">): Promise<void> {
     const { broker, readers } = this.#services;
     if (this.#exchange.response.closed) return;
-    readers.enter(this);
+    readers.enter(this, this.#exchange.tenant);
     try {
       const { id, isNew, acceptedAtMs, follower, hangUp } = await broker.submitAndFollow(
         submission,

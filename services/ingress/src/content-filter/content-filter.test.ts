@@ -12,6 +12,7 @@ import { FilterServer } from "../testing/filter-server.ts";
 import { API_KEY, ingressTest, testConfig } from "../testing/ingress-test.ts";
 import type { LogRecorder } from "../testing/log-recorder.ts";
 import { MODEL } from "../testing/simulated-worker.ts";
+import { makeKey } from "../testing/tenants.ts";
 import type { ContentFilterConfig } from "./open.ts";
 
 const messages = [{ role: "user", content: "my CANARY is 4111" }];
@@ -248,6 +249,24 @@ describe("a content filter", () => {
 
     expect([first.status, second.status]).toEqual([202, 202]);
     expect(second.body["id"]).toBe(first.body["id"]);
+  });
+
+  test("cannot be kept so busy by one tenant that another gets past it", async ({
+    withFilter,
+    filter,
+  }) => {
+    const client = await withFilter({ passesOnFailure: true, timeoutMs: 3_000 });
+    const other = client.with((await makeKey(client, { tenant: "acme" })).key);
+    filter.answer = () => {};
+    const body = { endpoint: "/v1/chat/completions", request: chat };
+    const held = Array.from({ length: 256 }, () => client.call("POST", "/v1/jobs", { body }));
+    await expect.poll(() => filter.asked.length, { timeout: 3_000 }).toBe(256);
+    const more = await client.call("POST", "/v1/jobs", { body });
+    filter.say({ action: "reject" });
+    const forbidden = await other.call("POST", "/v1/jobs", { body });
+
+    expect([more.status, forbidden.status]).toEqual([429, 400]);
+    await Promise.all(held);
   });
 
   test.for(FAILURES)(

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { REQUESTS_BY_ENDPOINT } from "../engine-request.ts";
 import type { Events } from "../events.ts";
 import { parseJson } from "../request-body.ts";
+import { Shares } from "../shares.ts";
 
 /** What a filter is asked about: a job, before it is queued. */
 export interface Prompt {
@@ -57,8 +58,9 @@ type Judgement =
 /** What a redaction may not change: who answers, and how the answer is read, are settled by then. */
 const SETTLED_FIELDS = ["model", "stream", "stream_options", "n"] as const;
 
-/** Prompts under review at once. Each holds a whole request, so there is a bound to them. */
+/** Prompts under review at once, and of them one tenant's. Each holds a whole request. */
 const MOST_REVIEWS = 512;
+const MOST_OF_A_TENANT = 256;
 
 export interface ContentFilterOptions {
   readonly reviewer: Reviewer;
@@ -78,7 +80,11 @@ export interface ContentFilterOptions {
  */
 export class ContentFilter {
   readonly #options: ContentFilterOptions;
-  #reviewsCount = 0;
+  readonly #reviews = new Shares({
+    whole: MOST_REVIEWS,
+    share: MOST_OF_A_TENANT,
+    what: "prompts under review",
+  });
 
   constructor(options: ContentFilterOptions) {
     this.#options = options;
@@ -89,7 +95,8 @@ export class ContentFilter {
    *
    * @returns the request to queue: the one given, or what the filter made of it
    * @throws PlatformError `content_rejected`, in the filter's words where it has some
-   * @throws PlatformError `content_filter_unavailable` when the filter failed
+   * @throws PlatformError `content_filter_unavailable` when the filter failed; `share_exceeded` or
+   *   `queue_unavailable` when too many prompts are under review, of the tenant's or in all
    */
   async review(prompt: Prompt): Promise<EngineRequest> {
     const { events, passesOnFailure } = this.#options;
@@ -125,10 +132,8 @@ export class ContentFilter {
 
   async #reviewWithin(prompt: Prompt): Promise<Buffer> {
     const { reviewer, timeoutMs } = this.#options;
-    if (this.#reviewsCount >= MOST_REVIEWS) {
-      throw new FilterFailure(`${MOST_REVIEWS} prompts are under review, which is the limit`);
-    }
-    this.#reviewsCount += 1;
+    // Too many are no failure of the filter's: nobody may get past it by keeping it busy.
+    this.#reviews.take(prompt.tenant);
     const controller = new AbortController();
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
@@ -139,7 +144,7 @@ export class ContentFilter {
       return await Promise.race([reviewer.review(prompt, controller.signal), late.promise]);
     } finally {
       clearTimeout(timer);
-      this.#reviewsCount -= 1;
+      this.#reviews.give(prompt.tenant);
     }
   }
 }

@@ -26,6 +26,10 @@ export const callHeaders: readonly Parameter[] = [
 const STREAMING =
   " With `stream: true` the answer is OpenAI's stream of chunks, closed by `[DONE]`; token counts come when `stream_options.include_usage` asks for them. The status is sent with the first output, so that a failure before any is an HTTP error; after 15 s without output it is sent with a comment. Later failures end the stream with an `error` chunk.";
 
+/** What an operator must know of what passes through. */
+const MEDIA =
+  " Addresses of images, sounds and videos are the engine's to fetch, from where it stands: start vLLM with `--allowed-media-domains`, or filter them.";
+
 /** OpenAI's calls, through the queue. */
 export const ENGINE_OPERATIONS: readonly Operation[] = [
   call("/v1/chat/completions", "Answer a chat", {
@@ -92,7 +96,7 @@ function call(
     path,
     tag: "OpenAI",
     summary,
-    description: `OpenAI's call, as a job that lives as long as its caller stays: hanging up cancels it.${reply === "Embeddings" ? "" : STREAMING}`,
+    description: `OpenAI's call, as a job that lives as long as its caller stays: hanging up cancels it.${reply === "Embeddings" ? "" : STREAMING + MEDIA}`,
     parameters: callHeaders,
     body,
     replies: {

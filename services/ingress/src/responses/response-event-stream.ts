@@ -41,7 +41,7 @@ export class ResponseEventStream implements Reader, Reading {
       this.#sendAway();
       return;
     }
-    readers.enter(this);
+    readers.enter(this, this.#exchange.tenant);
     try {
       if (pending.length > 0) this.#stream.write(writeEvents(pending));
       if (isEnded) {
