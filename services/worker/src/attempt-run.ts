@@ -31,6 +31,8 @@ export interface AttemptTools {
   readonly onAccepted: () => void;
   /** The engine has read the prompt: the first output is there. */
   readonly onBegun: () => void;
+  /** The engine has sent more. */
+  readonly onMore: () => void;
 }
 
 /** One attempt in one slot: drives the engine, and hands its output to the broker. */
@@ -231,7 +233,10 @@ export class AttemptRun implements Source {
   #takeChoices(choices: readonly ChoiceDelta[], ids: readonly number[]): void {
     this.#output.add(choices, ids);
     this.#finishReason ??= choices.find(({ index }) => index === 0)?.finish_reason || null;
-    if (this.#hasOutput) return this.#tools.broker.notify(this, false);
+    if (this.#hasOutput) {
+      this.#tools.onMore();
+      return this.#tools.broker.notify(this, false);
+    }
     if (!carriesOutput(choices)) return;
     this.#hasOutput = true;
     this.#tools.onBegun();

@@ -28,6 +28,22 @@ class Worker {
 }
 
 describe("room for batch work", () => {
+  test("ends beside others where more jobs would make steps longer", () => {
+    const worker = new Worker(256);
+    worker.start(false).begin();
+    for (let count = 0; count < 31; count += 1) worker.start(true).begin();
+
+    const atLimit = worker.room.countFree();
+    worker.room.onLook();
+    for (let look = 0; look < 7; look += 1) {
+      worker.room.countFree();
+      worker.room.onLook();
+    }
+
+    // No step could be measured: it has paused once, and gone on.
+    expect([atLimit, worker.room.countFree()]).toEqual([0, 1]);
+  });
+
   test("is all slots but one in sixteen while nobody else is there", () => {
     expect(new Worker(32).room.countFree()).toBe(30);
     expect(new Worker(2).room.countFree()).toBe(1);
@@ -48,7 +64,7 @@ describe("room for batch work", () => {
     const worker = new Worker(32);
     worker.start(false).begin();
 
-    const short = worker.start(true, 100);
+    const short = worker.start(true, 50);
     const afterShort = worker.room.countFree();
     const long = worker.start(true, 1_000);
     const afterLong = worker.room.countFree();

@@ -167,7 +167,7 @@ export class Worker {
         if (traits.hasMetrics) health.answered();
         this.#window.onLoad(load, inFlight, performance.now());
         this.#board.check();
-        this.#batchRoom.check();
+        this.#batchRoom.onLook();
       } catch (error) {
         if (signal.aborted) return;
         health.failed(error);
@@ -203,6 +203,7 @@ export class Worker {
       gpu: this.#gpu,
       onAccepted: () => this.#window.onAccepted(performance.now()),
       onBegun: stay.begin,
+      onMore: stay.beat,
     });
     this.#runs.set(attempt.job, run);
     const ending = this.#carryOut(run, this.#broker)
