@@ -1,3 +1,5 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 import { findFreePort, RedisServer, type ManagedProcess } from "@headrace/testkit/instruments";
 import { z } from "zod";
 
@@ -40,6 +42,7 @@ export class Platform {
       platform.#engine = await platform.#startEngine();
       for (let count = 0; count < ingresses; count += 1) await platform.startIngress();
       for (let count = 0; count < workers; count += 1) await platform.startWorker();
+      if (workers > 0) await Promise.all(platform.ingresses.map(whenModelIsKnown));
       return platform;
     } catch (error) {
       await platform.stop();
@@ -186,4 +189,15 @@ const countsSchema = z.looseObject({
 function getStarted(service: ManagedProcess | null): ManagedProcess {
   if (service === null) throw new Error("the platform is not started");
   return service;
+}
+
+/** An ingress that had looked for models before there were any believes that for a moment. */
+async function whenModelIsKnown({ url }: ManagedProcess): Promise<void> {
+  const headers = { authorization: `Bearer ${API_KEY}` };
+  for (let left = 100; left > 0; left -= 1) {
+    const answer = await fetch(`${url}/v1/models`, { headers });
+    if (answer.ok && (await answer.text()).includes('"object":"model"')) return;
+    await delay(50);
+  }
+  throw new Error(`${url} knows of no model`);
 }

@@ -137,8 +137,8 @@ test("nobody is cut when one of two ingresses stops under way", { timeout: 60_00
     expect(await Promise.all(feeds)).toEqual(names.map((at) => expectedOf(`F${at}`)));
     expect(read.map(({ text }) => text)).toEqual(names.map((at) => expectedOf(`E${at}`)));
     expect(read.map(({ repeats }) => repeats)).toEqual(names.map(() => 0));
-    // The stop came while they read: each had to come back, and found the other process.
-    expect(read.map(({ connections }) => connections)).toEqual(names.map(() => 2));
+    // The stop came while they read: each had to come back until it found the other process.
+    expect(Math.min(...read.map(({ connections }) => connections))).toBeGreaterThan(1);
     expect(await exitCode).toBe(0);
     expect(new Set(await Promise.all(calls))).toEqual(new Set([200]));
     expect(calls.length).toBeGreaterThan(10);

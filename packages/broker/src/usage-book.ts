@@ -95,8 +95,8 @@ export class UsageBook implements EndTaker {
 
 /**
  * Tell what a job has used. The engine's count where there is one; of a job that its caller
- * cancelled once it had started, the prompt as estimated and one token for each entry of output it
- * had been given; of any other that ended without a count, nothing.
+ * cancelled while it ran, the prompt as estimated and one token for each entry of output it had
+ * been given; of any other that ended without a count, nothing.
  */
 function usageOf({ owner, status, shown, end, gpuMs: earlierMs }: EndedJob): JobUsage {
   const { usage, gpu_ms: lastMs = 0 } = end.outcome;
@@ -105,7 +105,7 @@ function usageOf({ owner, status, shown, end, gpuMs: earlierMs }: EndedJob): Job
     const { prompt_tokens: inputTokens, completion_tokens: outputTokens = 0 } = usage;
     return { inputTokens, outputTokens, gpuMs };
   }
-  const isAbandoned = status === "cancelled" && end.at.first_claimed !== undefined;
+  const isAbandoned = status === "cancelled" && shown > 0;
   return {
     inputTokens: isAbandoned ? owner.prompt : 0,
     outputTokens: isAbandoned ? shown : 0,
