@@ -85,7 +85,8 @@ export class ModelRegistry {
   /** Look a model up by name or alias. @returns null when no worker ever served it */
   async find(name: string): Promise<KnownModel | null> {
     const known = (await this.list()).get(name);
-    return known ?? (await this.#readWithin(TRUST_ABSENCE_MS)).get(name) ?? null;
+    // What is not there may just have come: its worker says it is ready, and its first job is here.
+    return known ?? (await this.#readWithin(0)).get(name) ?? null;
   }
 
   /** Every model by name, as of at most a second ago. */
