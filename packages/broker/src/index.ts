@@ -56,3 +56,20 @@ export {
   type Recipient,
   type WebhookBrokerOptions,
 } from "./webhooks/webhook-broker.ts";
+
+// for batches and their files
+export { BatchDesk, outputFileId } from "./batches/batch-desk.ts";
+export type {
+  BatchChange,
+  BatchClaim,
+  BatchEnd,
+  BatchEnding,
+  BatchStanding,
+  OutputKind,
+} from "./batches/batch-desk.ts";
+export { objectsOfBatch, type BatchRecord } from "./batches/batch-record.ts";
+export { BatchRegistry, type BatchQuery, type NewBatch } from "./batches/batch-registry.ts";
+export { EndedBatches } from "./batches/ended-batches.ts";
+export { objectOfFile, type FileRecord } from "./batches/file-record.ts";
+export { FileRegistry, type FileQuery, type NewFile } from "./batches/file-registry.ts";
+export { Removals } from "./batches/removals.ts";

@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 
-import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headrace/contract";
+import {
+  modelCodeOf,
+  modelCodeSchema,
+  type BatchId,
+  type FileId,
+  type JobId,
+  type ModelCode,
+} from "@headrace/contract";
 
 /**
  * Every Redis key of Headrace, and the one place that spells them.
@@ -60,6 +67,18 @@ import { modelCodeOf, modelCodeSchema, type JobId, type ModelCode } from "@headr
  * | `hr:{webhooks}:delivery:<id>` | webhooks | hash | webhook-* | event, URL, 20 tries | waiting: 4 days; ended: 7 days | - |
  * | `hr:{webhooks}:log:<target>` | webhooks | zset | webhook-* | what waits, and 1,000 that ended | 7 days | - |
  * | `hr:{webhooks}:ended:<target>` | webhooks | zset | settle | 1,000 | 7 days | - |
+ * | `hr:{batches}:file:<id>` | batches | hash | file-create, batch-finish | 10,000 uploads a tenant | until deleted or expired | batcher's sweep |
+ * | `hr:{batches}:files:<tenant>` | batches | zset | as the file | one member per file | as the file | batcher's sweep |
+ * | `hr:{batches}:file-expiry` | batches | zset | as the file | one member per file that expires | as the file | batcher's sweep |
+ * | `hr:{batches}:file-uses:<file>` | batches | set | batch-create, finish | open batches that read the file | until they end | - |
+ * | `hr:{batches}:removals` | batches | zset | whoever stores or drops an object | objects under way, and to be removed | until removed | batcher's sweep |
+ * | `hr:{batches}:batch:<id>` | batches | hash | batch-* | 256 kB of checkpoint, 100 errors | open: for ever; ended: 30 days | next claim |
+ * | `hr:{batches}:segments:<id>` | batches | zset | batch-write | one name per segment | until the batch ends | next claim |
+ * | `hr:{batches}:batches:<tenant>` | batches | zset | batch-create | one member per batch | as the batch | batch-create |
+ * | `hr:{batches}:open` | batches | zset | batch-* | 500 a tenant | until the batch ends | batch-claim |
+ * | `hr:{batches}:open-of:<tenant>` | batches | set | batch-create, finish | 500 | until the batch ends | - |
+ * | `hr:{batches}:ended` | batches | zset | batch-finish | batches that ended and were not yet told of | until told | batcher |
+ * | `hr:{batches}:once:<tenant>:<digest>` | batches | string | batch-create | one per Idempotency-Key | 24 h | its time to live |
  */
 export const keys = {
   modelsByName: "hr:{models}:by-name",
@@ -127,6 +146,20 @@ export const keys = {
   webhookLog: (target: string): string => `hr:{webhooks}:log:${target}`,
   webhooks: (tenant: string): string => `hr:{t:${tenant}}:webhooks`,
   webhookSecrets: (tenant: string): string => `hr:{t:${tenant}}:webhook-secrets`,
+
+  /** Its scripts make most names in it from this. */
+  batchSlot: "hr:{batches}",
+  file: (file: FileId): string => `hr:{batches}:file:${file}`,
+  files: (tenant: string): string => `hr:{batches}:files:${tenant}`,
+  fileExpiry: "hr:{batches}:file-expiry",
+  removals: "hr:{batches}:removals",
+  batch: (batch: BatchId): string => `hr:{batches}:batch:${batch}`,
+  batchSegments: (batch: BatchId): string => `hr:{batches}:segments:${batch}`,
+  batches: (tenant: string): string => `hr:{batches}:batches:${tenant}`,
+  openBatches: "hr:{batches}:open",
+  endedBatches: "hr:{batches}:ended",
+  batchOnce: (tenant: string, idempotencyKey: string): string =>
+    `hr:{batches}:once:${tenant}:${digestOf(idempotencyKey)}`,
 
   jobs: (tenant: string): string => `hr:{t:${tenant}}:jobs`,
   reserved: (tenant: string): string => `hr:{t:${tenant}}:reserved`,

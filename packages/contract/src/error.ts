@@ -28,6 +28,14 @@ export const ERRORS = {
   /** No secret was made that the webhook could be signed with. */
   webhook_secret_missing: { status: 409, type: "invalid_request_error", retryable: false },
   webhook_endpoint_limit: { status: 409, type: "invalid_request_error", retryable: false },
+  file_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  /** A batch that has not ended reads it, or will. */
+  file_in_use: { status: 409, type: "invalid_request_error", retryable: false },
+  /** There is no room for another file of the tenant. */
+  file_limit: { status: 409, type: "invalid_request_error", retryable: false },
+  batch_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  /** It has ended otherwise, or is writing down what it ended with. */
+  batch_not_cancellable: { status: 409, type: "invalid_request_error", retryable: false },
   route_not_found: { status: 404, type: "invalid_request_error", retryable: false },
   method_not_allowed: { status: 405, type: "invalid_request_error", retryable: false },
   job_not_ended: { status: 409, type: "invalid_request_error", retryable: false },
@@ -56,6 +64,8 @@ export const ERRORS = {
   rate_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
   /** As many jobs are open as the key may have. */
   job_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
+  /** As many batches are open as the tenant may have. */
+  batch_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
   /** The tenant's calls hold as much of this server as one tenant's may. */
   share_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
   /** The queue is too long for the job to start in time: it is refused rather than left to expire. */

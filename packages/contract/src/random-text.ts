@@ -3,10 +3,15 @@ export const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 
 /** Make a text that nobody can guess: a character for every five random bits, the last rounded up. */
 export function randomText(byteCount: number): string {
+  return writeBits(randomBytes(byteCount));
+}
+
+/** Write bytes as text: a character for every five bits, the last rounded up. */
+export function writeBits(bytes: Uint8Array): string {
   let text = "";
   let bits = 0;
   let bitCount = 0;
-  for (const byte of randomBytes(byteCount)) {
+  for (const byte of bytes) {
     bits = (bits << 8) | byte;
     bitCount += 8;
     while (bitCount >= 5) {
