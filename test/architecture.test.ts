@@ -26,6 +26,7 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["broker", "testkit"],
   undici: ["engine", "webhooks"],
   express: ["ingress"],
+  "@fastify/busboy": ["ingress"],
   pino: ["runtime"],
   "prom-client": ["runtime"],
 };

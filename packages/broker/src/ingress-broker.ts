@@ -16,6 +16,8 @@ import { ApiKeyCache } from "./api-key-cache.ts";
 import { ApiKeyDesk } from "./api-key-desk.ts";
 import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
 import { AuditLog, type AuditListener } from "./audit-log.ts";
+import { BatchRegistry } from "./batches/batch-registry.ts";
+import { FileRegistry } from "./batches/file-registry.ts";
 import { assertAlwaysSynced, assertFit, assertReplicated } from "./fitness.ts";
 import type { Follower, Reader } from "./follower.ts";
 import { ChangeConfirmation } from "./change-confirmation.ts";
@@ -109,6 +111,8 @@ export class IngressBroker {
   readonly audit: AuditLog;
   /** Webhook endpoints and what became of their deliveries. */
   readonly webhooks: IngressWebhooks;
+  readonly files: FileRegistry;
+  readonly batches: BatchRegistry;
 
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
   constructor(options: IngressBrokerOptions) {
@@ -145,6 +149,8 @@ export class IngressBroker {
     this.#sweep = new Sweep({ ...tools, models: this.#models }, this.#ingress, report);
     const registry = new EndpointRegistry(this.#redis, Date.now);
     this.webhooks = new IngressWebhooks(this.#redis, registry);
+    this.files = new FileRegistry(this.#redis);
+    this.batches = new BatchRegistry(this.#redis);
     const endedJobs = new EndedJobs(new WebhookDesk(this.#redis, registry));
     const takers = [new UsageBook(this.#redis, gpuHourPrice), endedJobs];
     const settling = { redis: this.#redis, models: this.#models, takers, report };

@@ -28,6 +28,11 @@ export class DataDirectory {
     return join(this.path, "logs");
   }
 
+  /** Files that were uploaded, and what batches have written. */
+  get objectsPath(): string {
+    return join(this.path, "objects");
+  }
+
   get redisPath(): string {
     return join(this.path, "redis");
   }

@@ -21,6 +21,7 @@ import {
 } from "@headrace/contract";
 
 import { Admin } from "./admin.ts";
+import { Batches, Files } from "./batches.ts";
 import { HeadraceError } from "./error.ts";
 import { JobFeed, type FeedOptions, type JobEventItem } from "./job-feed.ts";
 import { TextFold, type TextPiece } from "./text-fold.ts";
@@ -85,6 +86,9 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export class Headrace {
   /** Where events are sent, and what became of them. */
   readonly webhooks: Webhooks;
+  /** The input of batches, and what these have written. */
+  readonly files: Files;
+  readonly batches: Batches;
   /** Keys, tenants and the audit log, for operators. */
   readonly admin: Admin;
   readonly #transport: Transport;
@@ -99,6 +103,8 @@ export class Headrace {
       onRetry: options.onRetry ?? (() => undefined),
     });
     this.webhooks = new Webhooks(this.#transport);
+    this.files = new Files(this.#transport);
+    this.batches = new Batches(this.#transport);
     this.admin = new Admin(this.#transport);
   }
 

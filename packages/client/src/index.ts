@@ -1,4 +1,5 @@
 export type { Admin, KeyQuery, PageQuery } from "./admin.ts";
+export type { Batches, BatchQuery, FileQuery, Files, FileUpload } from "./batches.ts";
 export { HeadraceError, type HeadraceErrorFields } from "./error.ts";
 export {
   Headrace,

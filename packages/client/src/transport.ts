@@ -84,6 +84,18 @@ export class Transport {
     }
   }
 
+  /** Send a form once, for as long as that takes, and read the answer. @throws HeadraceError */
+  async sendForm<Value>(call: Call, form: FormData, schema: Schema<Value>): Promise<Value> {
+    try {
+      const response = await this.#send(call, form, call.signal);
+      const parsed = schema.safeParse(await parseJson(response));
+      if (!parsed.success) throw toInvalidResponse(response, "the API promises");
+      return parsed.data;
+    } catch (error) {
+      throw this.explain(error, call.signal);
+    }
+  }
+
   /**
    * Send a call once and give its response with the body unread.
    *
@@ -91,20 +103,34 @@ export class Transport {
    * @throws HeadraceError when the server refuses; whatever `fetch` throws when there is no answer
    */
   async open(call: Call, limit: AbortSignal): Promise<Response> {
+    const signal = call.signal === undefined ? limit : AbortSignal.any([call.signal, limit]);
+    return this.#send(
+      call,
+      call.body === undefined ? undefined : JSON.stringify(call.body),
+      signal,
+    );
+  }
+
+  async #send(
+    call: Call,
+    body: string | FormData | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Response> {
     const url = new URL(call.path.slice(1), this.#base);
     for (const [name, value] of Object.entries(call.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     const headers = new Headers(this.#headers);
     for (const [name, value] of Object.entries(call.headers ?? {})) headers.set(name, value);
-    if (call.body !== undefined) headers.set("content-type", "application/json");
+    // A form names its own type, with the boundary that it is written with.
+    if (typeof body === "string") headers.set("content-type", "application/json");
     // Browsers refuse a `fetch` that is called as somebody's method.
     const { fetch } = this.#options;
     const response = await fetch(url, {
       method: call.method,
       headers,
-      signal: call.signal === undefined ? limit : AbortSignal.any([call.signal, limit]),
-      ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+      ...(signal === undefined ? {} : { signal }),
+      ...(body === undefined ? {} : { body }),
     });
     if (!response.ok) throw await readRefusal(response);
     return response;

@@ -52,6 +52,8 @@ export const ERRORS = {
   url_too_long: { status: 414, type: "invalid_request_error", retryable: false },
   head_too_large: { status: 431, type: "invalid_request_error", retryable: false },
   request_too_large: { status: 413, type: "invalid_request_error", retryable: false },
+  /** Nothing of the file is in the `Range` that was asked for. */
+  range_not_satisfiable: { status: 416, type: "invalid_request_error", retryable: false },
   media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },
   /** The operator's content filter refuses the prompt. */
@@ -72,6 +74,12 @@ export const ERRORS = {
   deadline_unreachable: { status: 429, type: "rate_limit_error", retryable: true },
   /** A month's budget is spent. */
   insufficient_quota: { status: 429, type: "insufficient_quota", retryable: false },
+  object_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  storage_unavailable: { status: 503, type: "server_error", retryable: true },
+  /** There is no room where objects are kept. */
+  storage_full: { status: 503, type: "server_error", retryable: true },
+  /** The operator has set up no storage for files. */
+  storage_unconfigured: { status: 501, type: "server_error", retryable: false },
   queue_unavailable: { status: 503, type: "server_error", retryable: true },
   /** Redis is nearly full: no job is taken in until there is room for what those it has will say. */
   queue_full: { status: 503, type: "server_error", retryable: true },

@@ -130,7 +130,7 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
   if (handler === undefined) return refuseMethod(exchange, route);
   const scope = scopeFor(method, route.path);
   if (caller.scopes.has(scope)) {
-    gate.bodies.enter(caller.tenant, exchange.request);
+    if (route.streamsBody !== true) gate.bodies.enter(caller.tenant, exchange.request);
     if (scope === "read") await gate.onReading(exchange, caller);
     return handler(exchange, caller);
   }

@@ -36,6 +36,7 @@ const MOST_SDK_HEADERS = 32;
 
 /** Answer headers that a page's script may read; a browser hides all but a few from it. */
 export const EXPOSED_HEADERS = [
+  "content-range",
   "idempotent-replayed",
   "location",
   "preference-applied",
@@ -43,6 +44,7 @@ export const EXPOSED_HEADERS = [
   "ratelimit-policy",
   "retry-after",
   "retry-after-ms",
+  "x-batch-status",
   "x-headrace-job-id",
   "x-process-time",
   "x-ratelimit-limit-requests",

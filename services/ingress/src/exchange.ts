@@ -37,6 +37,8 @@ interface Place {
   readonly path: string;
   /** The same for Express where it cannot be derived. */
   readonly pattern?: string;
+  /** Whether what it is sent is handed on as it comes, and so may be long and take long. */
+  readonly streamsBody?: true;
   /** Whether its answers say how long they took. */
   readonly isTimed?: true;
 }

@@ -13,13 +13,14 @@ import { PlatformError, toErrorBody } from "@headrace/contract";
 import { ConfigurationError, portOf } from "@headrace/runtime";
 
 import type { Headers } from "./answer.ts";
+import { boundBody } from "./body-deadline.ts";
 import type { CommonHeaders } from "./common-headers.ts";
 
 /** What one connection may take. Tests shorten the times. */
 export interface ConnectionLimits {
   /** How long a request's head may take, ms. */
   readonly headMs: number;
-  /** How long a whole request may take, ms. */
+  /** How long a body may take, ms, unless it is handed on as it comes. */
   readonly requestMs: number;
   /** How long a caller may take nothing of an answer that is whole, ms. */
   readonly drainMs: number;
@@ -77,6 +78,7 @@ export class HttpServer {
       response.once("close", this.#onAnswered);
       // It was asked for ahead: the bound on the answer before it is not its own.
       if (response.socket === null) response.once("socket", (socket) => socket.setTimeout(0));
+      boundBody(request, limits.requestMs, () => refuseLate(response, commonHeaders.plain));
       response.once("prefinish", () => boundDrain(response, limits.drainMs));
       onRequest(request, response);
     });
@@ -161,7 +163,8 @@ function toNodeOptions(limits: ConnectionLimits): NodeOptions {
   return {
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout: limits.headMs,
-    requestTimeout: limits.requestMs,
+    // Ours to keep (`boundBody`): Node has one bound for all requests.
+    requestTimeout: 0,
     connectionsCheckingInterval: limits.lookMs,
     maxHeaderSize: MAX_HEAD_BYTES,
     // Ours to answer, in the shape of all errors.
@@ -191,6 +194,17 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
+
+/** End a request whose body takes too long. One that was answered already is only disconnected. */
+function refuseLate(response: ServerResponse, headers: Headers): void {
+  const { socket } = response;
+  if (socket === null || response.headersSent) {
+    socket?.destroy();
+    return;
+  }
+  const late = new Error("the body takes too long");
+  refuseUnreadable(Object.assign(late, { code: "ERR_HTTP_REQUEST_TIMEOUT" }), socket, headers);
+}
 
 /** Answer what is not HTTP, in the shape of all our errors: there is no request to hand on. */
 function refuseUnreadable(error: Error, socket: Duplex, headers: Headers): void {

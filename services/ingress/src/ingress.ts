@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { IngressBroker } from "@headrace/broker";
 import type { Durability } from "@headrace/contract";
 import { createReport, Metrics, OperationsServer, type Log } from "@headrace/runtime";
+import type { ObjectStore } from "@headrace/storage";
 
 import { recordDenial } from "./admin-route.ts";
 import { gainAllowance } from "./allowance-headers.ts";
@@ -14,8 +15,11 @@ import { CommonHeaders } from "./common-headers.ts";
 import type { Reviewer } from "./content-filter/content-filter.ts";
 import { openReviewer, toContentFilter, type ContentFilterConfig } from "./content-filter/open.ts";
 import { diagnose } from "./diagnosis/diagnose.ts";
+import { batchRoutes } from "./batches/batch-routes.ts";
 import { Events } from "./events.ts";
 import type { Exchange, Route } from "./exchange.ts";
+import { fileRoutes } from "./files/file-routes.ts";
+import { FileStore } from "./files/file-store.ts";
 import { generationRoutes } from "./generation-routes.ts";
 import { CONNECTION_LIMITS, HttpServer, namePort, type ConnectionLimits } from "./http-server.ts";
 import { jobRoutes } from "./job-routes.ts";
@@ -47,6 +51,10 @@ export interface IngressConfig {
   readonly durability: Durability;
   readonly apiKey: string;
   readonly bodyLimitBytes: number;
+  /** Where files are kept; null where there is no storage. */
+  readonly objects: ObjectStore | null;
+  /** Largest file that may be uploaded. */
+  readonly fileLimitBytes: number;
   readonly maxStreams: number;
   /** URLs of other processes' metrics, to be served with ours to local callers. */
   readonly metricsPeers: readonly string[];
@@ -188,6 +196,7 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
     metrics,
     patience,
     bodyLimitBytes: config.bodyLimitBytes,
+    fileStore: new FileStore(config.objects, config.fileLimitBytes),
     durability,
     pricing,
     defaultModel: config.defaultModel,
@@ -277,6 +286,8 @@ function allRoutes(services: Services, config: IngressConfig): Route[] {
   return [
     ...jobRoutes(services),
     ...generationRoutes(services),
+    ...fileRoutes(services),
+    ...batchRoutes(services),
     ...responseRoutes(services),
     ...modelRoutes(services),
     ...usageRoutes(services),

@@ -1,3 +1,4 @@
+import { openObjects } from "@headrace/storage";
 import { createLog, readEnvironment, runService, whenAborted } from "@headrace/runtime";
 
 import { environmentSchema } from "./environment.ts";
@@ -15,6 +16,9 @@ await runService(createLog(NAME, "info"), async (signal) => {
     durability: environment.HEADRACE_DURABILITY,
     apiKey: environment.HEADRACE_API_KEY,
     bodyLimitBytes: environment.INGRESS_BODY_LIMIT_BYTES,
+    objects:
+      environment.STORAGE_URL === undefined ? null : await openObjects(environment.STORAGE_URL),
+    fileLimitBytes: environment.BATCH_FILE_BYTES,
     connectionLimits: { connections: environment.INGRESS_MAX_CONNECTIONS },
     maxStreams: environment.INGRESS_MAX_STREAMS,
     metricsPeers: environment.INGRESS_METRICS_PEERS,

@@ -120,12 +120,15 @@ export function dropUnread(request: IncomingMessage, limitBytes: number): void {
   dropRest(request, limitBytes * PATIENCE_FACTOR);
 }
 
-function dropRest(request: IncomingMessage, mostBytes: number): void {
+/** Take and drop what still comes of a body; a sender that goes on for longer is disconnected. */
+export function dropRest(request: IncomingMessage, mostBytes: number): void {
   let droppedBytes = 0;
   request.on("data", (chunk: Buffer) => {
     droppedBytes += chunk.length;
     if (droppedBytes > mostBytes) request.destroy();
   });
+  // One that was read by halves is paused.
+  request.resume();
 }
 
 function parse(text: string): unknown {

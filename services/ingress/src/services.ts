@@ -4,6 +4,7 @@ import type { Metrics } from "@headrace/runtime";
 
 import type { ContentFilter } from "./content-filter/content-filter.ts";
 import type { Events } from "./events.ts";
+import type { FileStore } from "./files/file-store.ts";
 import type { OpenCalls } from "./open-calls.ts";
 import type { Patience, Readers } from "./readers.ts";
 
@@ -24,6 +25,7 @@ export interface Services {
   readonly metrics: Metrics;
   readonly patience: Patience;
   readonly bodyLimitBytes: number;
+  readonly fileStore: FileStore;
   readonly durability: Durability;
   readonly pricing: Pricing;
   /** The model of calls that name none; null leaves that to how many there are. */

@@ -1,3 +1,5 @@
+import { pathToFileURL } from "node:url";
+
 import type { UpOptions } from "../command-line.ts";
 import type { DataDirectory } from "../data-directory.ts";
 import type { Environment } from "../environment.ts";
@@ -67,7 +69,15 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     ...[webhooksPort, ...workerPorts].map((peer) => `${toUrl(LOCAL, peer)}/metrics`),
   ];
   const durability = environment.HEADRACE_DURABILITY;
-  const ingress = planIngress({ host: up.host, port, redisUrl, apiKey, durability, metricsPeers });
+  const ingress = planIngress({
+    host: up.host,
+    port,
+    redisUrl,
+    apiKey,
+    durability,
+    metricsPeers,
+    storageUrl: pathToFileURL(directory.objectsPath).href,
+  });
   return {
     url,
     redis: ownRedis === null ? [] : [{ plan: ownRedis.plan, where: `${LOCAL}:${ownRedis.port}` }],

@@ -74,6 +74,8 @@ export interface IngressPlace {
   readonly redisUrl: string;
   readonly apiKey: string;
   readonly durability: Durability;
+  /** Where files are kept. */
+  readonly storageUrl: string;
   /** URLs of the other processes' metrics. */
   readonly metricsPeers: readonly string[];
 }
@@ -86,6 +88,7 @@ export function planIngress(place: IngressPlace): PartPlan {
       HEADRACE_API_KEY: place.apiKey,
       HEADRACE_DURABILITY: place.durability,
       REDIS_URL: place.redisUrl,
+      STORAGE_URL: place.storageUrl,
       INGRESS_HOST: place.host,
       INGRESS_PORT: String(place.port),
       INGRESS_OPERATIONS_PORT: "0",

@@ -2,6 +2,7 @@ import { scopeFor } from "../caller.ts";
 import { ADMIN_OPERATIONS } from "./admin-operations.ts";
 import { ESTIMATE } from "@headrace/broker";
 
+import { BATCH_OPERATIONS } from "./batch-operations.ts";
 import { ENGINE_OPERATIONS } from "./engine-operations.ts";
 import { JOB_OPERATIONS } from "./job-operations.ts";
 import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
@@ -59,6 +60,7 @@ export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }):
   return [
     ...JOB_OPERATIONS,
     ...ENGINE_OPERATIONS,
+    ...BATCH_OPERATIONS,
     ...WEBHOOK_OPERATIONS,
     ...USAGE_OPERATIONS,
     ...ADMIN_OPERATIONS,
@@ -91,6 +93,10 @@ export function describeApi(
     tags: [
       { name: "Jobs", description: "Submit, follow, cancel, delete." },
       { name: "OpenAI", description: "OpenAI's calls, answered through the queue." },
+      {
+        name: "Batches",
+        description: "OpenAI's files and batches: prompts in a file, answers in a file.",
+      },
       { name: "Webhooks", description: "Be told of what ends, at your own address." },
       { name: "Usage", description: "What was used, and what it cost." },
       { name: "Keys", description: "For operators: keys, tenants, and who did what to them." },

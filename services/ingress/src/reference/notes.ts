@@ -85,6 +85,23 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
       "At the earliest: a receiver that keeps failing is left alone for up to 5 minutes.",
     tries: "Oldest first; the last 20.",
   },
+  BatchForm: {
+    input_file_id: "A file that was uploaded with `purpose=batch`.",
+    endpoint: "What every line asks for.",
+    completion_window: "Whole minutes, hours or days, from `1m` to `7d`: `90m`, `24h`.",
+    metadata: "Yours: up to 16 pairs, shown with the batch.",
+    output_expires_after: "How long its files are kept, 3600 to 2592000 s. Default 30 days.",
+  },
+  Batch: {
+    created_at: "Unix seconds, like all instants.",
+    expires_at: "The end of its window.",
+    model: "Null until its file has been read.",
+    errors: "What keeps it from being run: up to 100, with their lines.",
+    output_file_id: "Lines with an answer; of a batch that expired or was cancelled, too.",
+    error_file_id: "Lines that failed, or have no answer.",
+    progress:
+      "Tokens so far, pace, what is left, cost, what keeps it from being faster (`bottleneck`), and without what it cannot go on (`waiting_for`: `batcher`, `storage`, `storage_space`, `workers`, `queue`).",
+  },
   Timeline: {
     error: "Why it failed or expired.",
     attempts: "Oldest first; the last 16.",

@@ -19,7 +19,13 @@ export interface Reply {
   readonly description: string;
   /** A JSON body of this shape; without it the body is described by `type`, or there is none. */
   readonly schema?: SchemaName;
-  readonly type?: "text/event-stream" | "text/html" | "text/plain" | "application/json";
+  readonly type?:
+    | "text/event-stream"
+    | "text/html"
+    | "text/plain"
+    | "application/json"
+    | "application/jsonl"
+    | "application/octet-stream";
   readonly headers?: readonly string[];
 }
 
@@ -29,7 +35,15 @@ export interface Operation {
   readonly id: string;
   readonly method: Method;
   readonly path: string;
-  readonly tag: "Jobs" | "OpenAI" | "Webhooks" | "Usage" | "Keys" | "Plain server" | "Operations";
+  readonly tag:
+    | "Jobs"
+    | "OpenAI"
+    | "Batches"
+    | "Webhooks"
+    | "Usage"
+    | "Keys"
+    | "Plain server"
+    | "Operations";
   readonly summary: string;
   readonly description: string;
   readonly parameters?: readonly Parameter[];

@@ -25,6 +25,11 @@ export class TestClient {
     this.#key = key;
   }
 
+  /** The header that it sends its key in. */
+  get authorization(): { readonly authorization: string } {
+    return { authorization: `Bearer ${this.#key}` };
+  }
+
   /** The same client with another key. */
   with(key: string): TestClient {
     return new TestClient(this.#port, key);
@@ -38,7 +43,7 @@ export class TestClient {
   ): Promise<Answer> {
     const response = await this.open(method, path, { body, headers });
     const text = await response.text();
-    const isJson = response.headers.get("content-type")?.startsWith("application/json") === true;
+    const isJson = /^application\/json(;|$)/.test(response.headers.get("content-type") ?? "");
     return {
       status: response.status,
       headers: response.headers,

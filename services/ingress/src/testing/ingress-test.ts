@@ -2,6 +2,7 @@ import { redisTest } from "@headrace/testkit";
 
 import { Ingress, type IngressConfig } from "../ingress.ts";
 import { TestClient } from "./client.ts";
+import { MemoryObjects } from "./memory-objects.ts";
 import { LogRecorder } from "./log-recorder.ts";
 import { SimulatedWorker } from "./simulated-worker.ts";
 
@@ -17,6 +18,8 @@ export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
     durability: "redis",
     apiKey: API_KEY,
     bodyLimitBytes: 600_000,
+    objects: new MemoryObjects(),
+    fileLimitBytes: 1_000_000,
     maxStreams: 100,
     metricsPeers: [],
     corsOrigins: [],

@@ -2,6 +2,7 @@ import { vi } from "vitest";
 
 import { MODEL } from "./simulated-worker.ts";
 import type { Call, IdKind, Side } from "./tenancy.ts";
+import { BATCH_TENANCY_CASES } from "./batch-tenancy-cases.ts";
 import { WEBHOOK_TENANCY_CASES } from "./webhook-tenancy-cases.ts";
 
 /** Longest that counting an ended job may take. */
@@ -52,6 +53,7 @@ const responsePath = (id: string): string => `/v1/responses/${encodeURIComponent
  */
 export const TENANCY_CASES: Readonly<Record<string, TenancyCase>> = {
   ...WEBHOOK_TENANCY_CASES,
+  ...BATCH_TENANCY_CASES,
   "POST /v1/jobs": {
     ids: "idempotencyKey",
     calls: [(id, other) => ({ path: "/v1/jobs", body: submitOf(other), headers: repeat(id) })],

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 
 import {
+  batchSchema,
+  fileSchema,
   findJobId,
   findResponseJob,
   responseIdOf,
@@ -30,9 +32,11 @@ export type IdKind =
   | "tenant"
   | "idempotencyKey"
   | "endpoint"
-  | "delivery";
+  | "delivery"
+  | "file"
+  | "batch";
 /** Those that calls may use up. */
-export type SpendableKind = "job" | "response" | "idempotencyKey" | "endpoint";
+export type SpendableKind = "job" | "response" | "idempotencyKey" | "endpoint" | "file" | "batch";
 
 /** A tenant, and all that is its own and nobody else's to see. */
 export class Side {
@@ -50,6 +54,8 @@ export class Side {
     idempotencyKey: [],
     endpoint: [],
     delivery: [],
+    file: [],
+    batch: [],
   };
 
   /** The jobs it was made with. */
@@ -85,6 +91,8 @@ export class Side {
   async #fillWithWork(worker: SimulatedWorker): Promise<void> {
     const { tenant } = this;
     await this.makeAnew("endpoint");
+    await this.makeAnew("file");
+    await this.makeAnew("batch");
     await this.submit();
     const completed = await worker.next();
     completed.say(`${tenant}-output`);
@@ -137,6 +145,10 @@ export class Side {
         return this.respond();
       case "endpoint":
         return this.#makeEndpoint();
+      case "file":
+        return this.#upload();
+      case "batch":
+        return this.#makeBatch();
       case "idempotencyKey": {
         const key = randomUUID();
         await this.submit({ "idempotency-key": key });
@@ -169,6 +181,37 @@ export class Side {
     const { id, signing_secret: secret } = webhookEndpointWithSecretSchema.parse(answer.body);
     this.ids.endpoint.push(id);
     this.canaries.push(id, secret, url);
+    return id;
+  }
+
+  async #upload(): Promise<string> {
+    const { tenant, client } = this;
+    const form = new FormData();
+    form.set("purpose", "batch");
+    form.set("file", new Blob([`${tenant}-line`]), `${tenant}-file.jsonl`);
+    const response = await fetch(`${client.base}/v1/files`, {
+      method: "POST",
+      headers: client.authorization,
+      body: form,
+    });
+    const { id } = fileSchema.parse(await response.json());
+    this.ids.file.push(id);
+    this.canaries.push(id, `${tenant}-line`, `${tenant}-file.jsonl`);
+    return id;
+  }
+
+  async #makeBatch(): Promise<string> {
+    const metadata = { whose: `${this.tenant}-batch` };
+    const body = {
+      input_file_id: await this.#upload(),
+      endpoint: "/v1/completions",
+      completion_window: "24h",
+      metadata,
+    };
+    const answer = await this.client.call("POST", "/v1/batches", { body });
+    const { id } = batchSchema.parse(answer.body);
+    this.ids.batch.push(id);
+    this.canaries.push(id, metadata.whose);
     return id;
   }
 
@@ -232,7 +275,7 @@ export function mask({ status, headers, text }: Outcome, id: string): string {
   return `${status} ${headers} ${text}`
     .replaceAll(id, "<id>")
     .replaceAll(encodeURIComponent(id), "<id>")
-    .replaceAll(/(job|resp|msg)_\w+/g, "<$1>")
+    .replaceAll(/(job|resp|msg|batch)_\w+/g, "<$1>")
     .replaceAll(/\d+(\.\d+)?/g, "<n>");
 }
 
@@ -260,6 +303,8 @@ export const UNKNOWN: Readonly<Record<IdKind, (like: string) => fc.Arbitrary<str
   tenant: () => characters(12),
   endpoint: () => characters(32, HEX).map((random) => `whe_${random}`),
   delivery: () => characters(32, HEX).map((random) => `whd_${random}`),
+  file: () => characters(26).map((random) => `file-${random}`),
+  batch: () => characters(26).map((random) => `batch_${random}`),
   // Never one twice: whoever has used it owns it.
   idempotencyKey: () => fc.constant(null).map(() => randomUUID()),
 };

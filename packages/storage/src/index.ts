@@ -1,0 +1,2 @@
+export type { ObjectStore, StoredObject } from "./objects.ts";
+export { openObjects } from "./open.ts";
