@@ -142,8 +142,10 @@ async function guard<Answer>(answer: Promise<Answer>): Promise<Answer> {
 
 function explain(cause: unknown): unknown {
   const code = cause instanceof Error && "code" in cause ? cause.code : null;
+  // Of anything else that is not there it is the folder that has gone.
+  const syscall = cause instanceof Error && "syscall" in cause ? cause.syscall : null;
   if (cause instanceof PlatformError || typeof code !== "string") return cause;
-  if (code === "ENOENT")
+  if (code === "ENOENT" && syscall === "stat")
     return new PlatformError("object_not_found", "there is no such object", { cause });
   if (FULL.has(code)) return new PlatformError("storage_full", "storage has no room", { cause });
   return new PlatformError("storage_unavailable", `storage cannot be used (${code})`, { cause });

@@ -8,12 +8,19 @@ export interface Patience {
   readonly heartbeatMs: number;
   /** A reader that takes nothing for this long is disconnected, ms. */
   readonly drainMs: number;
+  /** Of an upload nothing may come for this long, ms. */
+  readonly uploadIdleMs: number;
   /** How long synchronous calls may go on once the process is told to stop, ms. */
   readonly graceMs: number;
 }
 
 /** Heartbeats beat the 60 s after which load balancers give an idle connection up. */
-export const PATIENCE: Patience = { heartbeatMs: 15_000, drainMs: 30_000, graceMs: 10_000 };
+export const PATIENCE: Patience = {
+  heartbeatMs: 15_000,
+  drainMs: 30_000,
+  uploadIdleMs: 60_000,
+  graceMs: 10_000,
+};
 
 /** How long those aborted may take to cancel their jobs, ms. */
 const ABORT_MS = 2_000;

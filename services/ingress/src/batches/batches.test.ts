@@ -8,19 +8,10 @@ import {
 } from "@headrace/contract";
 import { describe, expect } from "vitest";
 
-import { Ingress } from "../ingress.ts";
-import { TestClient, type Answer } from "../testing/client.ts";
-import { API_KEY, ingressTest, testConfig } from "../testing/ingress-test.ts";
-import { MemoryObjects } from "../testing/memory-objects.ts";
+import type { Answer } from "../testing/client.ts";
+import { ingressTest } from "../testing/ingress-test.ts";
 
 const test = ingressTest
-  .extend("objects", () => new MemoryObjects())
-  .extend("ingress", async ({ redisServer, worker: _registered, logs, objects }, { onCleanup }) => {
-    const ingress = await Ingress.start({ ...testConfig(redisServer.url, logs), objects });
-    onCleanup(() => ingress.close());
-    return ingress;
-  })
-  .extend("client", async ({ ingress }) => new TestClient(ingress.port, API_KEY))
   .extend("desk", async ({ redis }) => new BatchDesk(redis))
   .extend("input", async ({ client }) => {
     const form = new FormData();

@@ -23,8 +23,6 @@ import { toDisposition, toFile } from "./file-view.ts";
 import { sendObjects } from "./send-objects.ts";
 import { receiveUpload, type Upload } from "./upload.ts";
 
-/** Of an upload nothing may come for this long, ms. */
-const IDLE_MS = 60_000;
 const LARGEST_PAGE = 10_000;
 const LONGEST_FILENAME = 255;
 const MS_PER_SECOND = 1_000;
@@ -78,7 +76,7 @@ const listQuerySchema = z.strictObject({
 });
 
 /** A file's bytes are stored first, its record is made when all of them are, and nothing is left else. */
-const createFile: Answer = async ({ broker, fileStore }, exchange, caller) => {
+const createFile: Answer = async ({ broker, fileStore, patience }, exchange, caller) => {
   const { tenant, keyId } = caller;
   const { objects, limitBytes, uploads } = fileStore;
   uploads.take(tenant);
@@ -87,7 +85,7 @@ const createFile: Answer = async ({ broker, fileStore }, exchange, caller) => {
     await broker.files.begin(id);
     const upload = await receiveUpload(exchange.request, {
       limitBytes,
-      onProgress: boundByIdleness(exchange.request, IDLE_MS),
+      onProgress: boundByIdleness(exchange.request, patience.uploadIdleMs),
       store: (body, signal) => objects.put(objectOfFile(id), body, { signal }),
     });
     const { filename, lifetimeMs } = readForm(upload);

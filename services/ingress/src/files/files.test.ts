@@ -1,31 +1,20 @@
+import { readdir, readFile, rm } from "node:fs/promises";
 import { connect } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
-import {
-  fileListSchema,
-  fileSchema,
-  newFileId,
-  PlatformError,
-  type FileObject,
-} from "@headrace/contract";
+import { fileListSchema, fileSchema, newFileId, type FileObject } from "@headrace/contract";
 import { describe, expect, vi } from "vitest";
 
 import { Ingress } from "../ingress.ts";
 import { TestClient } from "../testing/client.ts";
 import { API_KEY, ingressTest, testConfig } from "../testing/ingress-test.ts";
-import { MemoryObjects } from "../testing/memory-objects.ts";
 
 /** As `testConfig` has it. */
 const LIMIT_BYTES = 1_000_000;
 const BOUNDARY = "----boundary";
 
 const test = ingressTest
-  .extend("objects", () => new MemoryObjects())
-  .extend("ingress", async ({ redisServer, worker: _registered, logs, objects }, { onCleanup }) => {
-    const ingress = await Ingress.start({ ...testConfig(redisServer.url, logs), objects });
-    onCleanup(() => ingress.close());
-    return ingress;
-  })
-  .extend("client", async ({ ingress }) => new TestClient(ingress.port, API_KEY))
   .extend("post", async ({ client }) => async (body: FormData | string, type?: string) => {
     const response = await fetch(`${client.base}/v1/files`, {
       method: "POST",
@@ -62,7 +51,7 @@ const END = `--${BOUNDARY}--\r\n`;
 const TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
 
 describe("an upload", () => {
-  test("is a file once all of it is stored", async ({ post, client, objects }) => {
+  test("is a file once all of it is stored", async ({ post, client, storageFolder }) => {
     const { status, body } = await post(formOf("one\ntwo\n", "prompts.jsonl"));
 
     expect(status).toBe(200);
@@ -70,7 +59,7 @@ describe("an upload", () => {
     expect(file).toMatchObject({ bytes: 8, filename: "prompts.jsonl", purpose: "batch" });
     expect((file.expires_at ?? 0) - file.created_at).toBe(30 * 24 * 3_600);
     expect((await client.call("GET", `/v1/files/${file.id}`)).body).toEqual(body);
-    expect(objects.objects.get(`files/${file.id}`)?.toString()).toBe("one\ntwo\n");
+    expect(await readFile(join(storageFolder, "files", file.id), "utf8")).toBe("one\ntwo\n");
   });
 
   test("says how long it is kept, as OpenAI's SDK writes that", async ({ post }) => {
@@ -89,12 +78,12 @@ describe("an upload", () => {
     ["a field that is too long", { purpose: "x".repeat(2_000) }, "purpose"],
   ] as const)(
     "is refused with %s, and nothing is left of it",
-    async ([, fields, param], { post, objects, redis }) => {
+    async ([, fields, param], { post, storageFolder, redis }) => {
       const { status, body } = await post(formOf("x", "a", fields));
 
       expect(status).toBe(400);
       expect(body).toMatchObject({ error: { code: "request_invalid", param } });
-      await expectNothingLeft(objects, redis);
+      await expectNothingLeft(storageFolder, redis);
     },
   );
 
@@ -114,12 +103,12 @@ describe("an upload", () => {
     ["is something else", '{"purpose":"batch"}'],
   ] as const)(
     "that %s is refused, and nothing is left of it",
-    async ([, body], { post, objects, redis }) => {
+    async ([, body], { post, storageFolder, redis }) => {
       const answer = await post(body, TYPE);
 
       expect(answer.status).toBe(400);
       expect(answer.body).toMatchObject({ error: { code: "request_invalid" } });
-      await expectNothingLeft(objects, redis);
+      await expectNothingLeft(storageFolder, redis);
     },
   );
 
@@ -135,7 +124,7 @@ describe("an upload", () => {
   test("over the limit is refused by its length, and by what comes of it", async ({
     post,
     client,
-    objects,
+    storageFolder,
     redis,
   }) => {
     const large = "x".repeat(LIMIT_BYTES + 1);
@@ -157,67 +146,79 @@ describe("an upload", () => {
     });
     expect(chunked.status).toBe(413);
     await chunked.text();
-    await expectNothingLeft(objects, redis);
+    await expectNothingLeft(storageFolder, redis);
     expect((await post(formOf("x".repeat(LIMIT_BYTES), "a"))).status).toBe(200);
   });
 
-  test("that its sender leaves is forgotten", async ({ ingress, objects, redis }) => {
+  test("that its sender leaves is forgotten", async ({ ingress, storageFolder, redis }) => {
     const socket = connect(ingress.port, "127.0.0.1");
     const head = `POST /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${API_KEY}\r\ncontent-type: ${TYPE}\r\ncontent-length: 5000\r\n\r\n`;
     socket.write(head + PURPOSE + FILE.slice(0, -2));
     await vi.waitFor(async () => expect(await redis.zcard("hr:{batches}:removals")).toBe(1));
     socket.destroy();
 
-    await expectNothingLeft(objects, redis);
+    await expectNothingLeft(storageFolder, redis);
   });
 
   test("may take longer than any other request, as long as some of it comes", async ({
     redisServer,
+    redis,
+    storageFolder,
     worker: _registered,
     logs,
     objects,
   }) => {
+    const config = testConfig(redisServer.url, logs);
     const ingress = await Ingress.start({
-      ...testConfig(redisServer.url, logs),
+      ...config,
       objects,
-      connectionLimits: { requestMs: 150 },
+      connectionLimits: { requestMs: 200 },
+      patience: { ...config.patience, uploadIdleMs: 200 },
     });
-    try {
-      const pieces = [PURPOSE, FILE.slice(0, -4), FILE.slice(-4), END];
-      const slowly = async (path: string): Promise<string> => {
-        const { promise, resolve } = Promise.withResolvers<string>();
-        const socket = connect(ingress.port, "127.0.0.1");
-        let text = "";
-        socket.on("data", (data) => (text += data.toString()));
-        socket.on("close", () => resolve(text));
-        socket.on("error", () => resolve(text));
-        const length = pieces.join("").length;
-        socket.write(
-          `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ${API_KEY}\r\ncontent-type: ${TYPE}\r\ncontent-length: ${length}\r\n\r\n`,
-        );
-        for (const piece of pieces) {
-          // A slow line is what is tested.
-          await new Promise((wait) => setTimeout(wait, 80));
-          if (!socket.destroyed) socket.write(piece);
-        }
-        return promise;
-      };
-      const [upload, other] = await Promise.all([slowly("/v1/files"), slowly("/v1/jobs")]);
+    const pieces = [PURPOSE, FILE.slice(0, -4), FILE.slice(-4), END];
+    const send = async (path: string, type: string, count: number): Promise<string> => {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      const socket = connect(ingress.port, "127.0.0.1");
+      let text = "";
+      socket.on("data", (data) => (text += data.toString()));
+      for (const event of ["close", "error"]) socket.on(event, () => resolve(text));
+      const { length } = pieces.join("");
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer ${API_KEY}\r\ncontent-type: ${type}\r\ncontent-length: ${length}\r\n\r\n`,
+      );
+      for (const piece of pieces.slice(0, count)) {
+        await delay(100); // a slow line is what is tested
+        if (!socket.destroyed) socket.write(piece);
+      }
+      return promise;
+    };
+    const answers = await Promise.all([
+      send("/v1/files", TYPE, 4),
+      send("/v1/files", TYPE, 2),
+      send("/v1/jobs", "application/json", 4),
+    ]);
+    await vi.waitFor(async () => expect(await redis.zcard("hr:{batches}:removals")).toBe(0));
+    await ingress.close();
 
-      expect(upload).toMatch(/^HTTP\/1.1 200/);
-      expect(other).toMatch(/^HTTP\/1.1 4(08|15)/);
-    } finally {
-      await ingress.close();
-    }
+    expect(answers.map((text) => text.slice(0, 12))).toEqual([
+      "HTTP/1.1 200",
+      "HTTP/1.1 408",
+      "HTTP/1.1 408",
+    ]);
+    expect(await filesIn(join(storageFolder, "files"))).toHaveLength(1);
   });
 
-  test("fails as storage does, and nothing is left of it", async ({ post, objects, redis }) => {
-    objects.failure = new PlatformError("storage_unavailable", "storage does not answer");
+  test("fails as storage does, and nothing is left of it", async ({
+    post,
+    storageFolder,
+    redis,
+  }) => {
+    await rm(storageFolder, { recursive: true });
     const { status, body } = await post(formOf("x".repeat(500_000), "a"));
 
     expect(status).toBe(503);
-    expect(body).toMatchObject({ error: { message: "storage does not answer" } });
-    await expectNothingLeft(objects, redis);
+    expect(body).toMatchObject({ error: { code: "storage_unavailable" } });
+    await expectNothingLeft(storageFolder, redis);
   });
 
   test("needs storage", async ({ redisServer, logs, worker: _registered }) => {
@@ -291,14 +292,14 @@ describe("a file", () => {
     expect((await upload("x", "名前.jsonl")).filename).toBe("名前.jsonl");
   });
 
-  test("is deleted with its bytes", async ({ client, upload, objects, redis }) => {
+  test("is deleted with its bytes", async ({ client, upload, storageFolder, redis }) => {
     const { id } = await upload("x");
     const answer = await client.call("DELETE", `/v1/files/${id}`);
 
     expect(answer).toMatchObject({ status: 200, body: { id, object: "file", deleted: true } });
     expect((await client.call("GET", `/v1/files/${id}/content`)).status).toBe(404);
     expect((await client.call("DELETE", `/v1/files/${id}`)).status).toBe(404);
-    await expectNothingLeft(objects, redis);
+    await expectNothingLeft(storageFolder, redis);
   });
 
   test("is listed, in pages, by age", async ({ client, upload }) => {
@@ -322,12 +323,17 @@ function life(seconds: string): Record<string, string> {
 }
 
 async function expectNothingLeft(
-  { objects }: MemoryObjects,
+  storageFolder: string,
   redis: { zcard: (key: string) => Promise<number>; keys: (pattern: string) => Promise<string[]> },
 ): Promise<void> {
   await vi.waitFor(async () => {
-    expect([...objects.keys()]).toEqual([]);
+    expect(await filesIn(join(storageFolder, "files"))).toEqual([]);
+    expect(await filesIn(join(storageFolder, ".unfinished"))).toEqual([]);
     expect(await redis.zcard("hr:{batches}:removals")).toBe(0);
     expect(await redis.keys("hr:{batches}:file*")).toEqual([]);
   });
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  return readdir(folder).catch(() => []);
 }

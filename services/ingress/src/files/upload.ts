@@ -58,6 +58,8 @@ export async function receiveUpload(request: IncomingMessage, receiver: Receiver
     if (!request.complete) form.fail(invalid("the upload broke off"));
   });
   request.pipe(parser);
+  // Of the whole form, not of its file: the parser keeps back what may be the file's end.
+  request.on("data", receiver.onProgress);
   try {
     return await form.whole;
   } catch (error) {
@@ -165,7 +167,7 @@ class Form {
   }
 
   async *#bounded(stream: Readable): AsyncGenerator<Uint8Array> {
-    const { limitBytes, onProgress } = this.#receiver;
+    const { limitBytes } = this.#receiver;
     let sizeBytes = 0;
     for await (const chunk of stream) {
       if (!(chunk instanceof Uint8Array)) continue;
@@ -175,7 +177,6 @@ class Form {
         this.fail(error);
         throw error;
       }
-      onProgress();
       yield chunk;
     }
   }

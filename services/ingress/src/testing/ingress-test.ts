@@ -1,8 +1,13 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { openObjects } from "@headrace/storage";
 import { redisTest } from "@headrace/testkit";
 
 import { Ingress, type IngressConfig } from "../ingress.ts";
 import { TestClient } from "./client.ts";
-import { MemoryObjects } from "./memory-objects.ts";
 import { LogRecorder } from "./log-recorder.ts";
 import { SimulatedWorker } from "./simulated-worker.ts";
 
@@ -18,7 +23,7 @@ export function testConfig(redisUrl: string, logs: LogRecorder): IngressConfig {
     durability: "redis",
     apiKey: API_KEY,
     bodyLimitBytes: 600_000,
-    objects: new MemoryObjects(),
+    objects: null,
     fileLimitBytes: 1_000_000,
     maxStreams: 100,
     metricsPeers: [],
@@ -46,8 +51,14 @@ export const ingressTest = redisTest
     onCleanup(() => worker.close());
     return worker;
   })
-  .extend("ingress", async ({ redisServer, worker: _registered, logs }, { onCleanup }) => {
-    const ingress = await Ingress.start(testConfig(redisServer.url, logs));
+  .extend("storageFolder", async ({}, { onCleanup }) => {
+    const folder = await mkdtemp(join(tmpdir(), "headrace-ingress-"));
+    onCleanup(() => rm(folder, { recursive: true, force: true }));
+    return folder;
+  })
+  .extend("objects", async ({ storageFolder }) => openObjects(pathToFileURL(storageFolder).href))
+  .extend("ingress", async ({ redisServer, worker: _registered, logs, objects }, { onCleanup }) => {
+    const ingress = await Ingress.start({ ...testConfig(redisServer.url, logs), objects });
     onCleanup(() => ingress.close());
     return ingress;
   })
