@@ -131,7 +131,7 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
   const scope = scopeFor(method, route.path);
   if (caller.scopes.has(scope)) {
     if (route.streamsBody !== true) gate.bodies.enter(caller.tenant, exchange.request);
-    if (scope === "read") await gate.onReading(exchange, caller);
+    if (scope === "read" || route.isUnlimited === true) await gate.onReading(exchange, caller);
     return handler(exchange, caller);
   }
   if (scope === "admin") {

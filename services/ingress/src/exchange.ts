@@ -39,6 +39,8 @@ interface Place {
   readonly pattern?: string;
   /** Whether what it is sent is handed on as it comes, and so may be long and take long. */
   readonly streamsBody?: true;
+  /** Whether what it makes counts against no limit a minute, of which it tells as what is read does. */
+  readonly isUnlimited?: true;
   /** Whether its answers say how long they took. */
   readonly isTimed?: true;
 }

@@ -33,7 +33,11 @@ export function batchRoutes(services: Services): Route[] {
     (exchange, caller) =>
       answer(services, exchange, caller);
   return [
-    { path: "/v1/batches", methods: { POST: handle(createBatch), GET: handle(listBatches) } },
+    {
+      path: "/v1/batches",
+      isUnlimited: true,
+      methods: { POST: handle(createBatch), GET: handle(listBatches) },
+    },
     { path: "/v1/batches/{id}", methods: { GET: handle(readBatch) } },
     { path: "/v1/batches/{id}/cancel", methods: { POST: handle(cancelBatch) } },
     { path: "/v1/batches/{id}/results", methods: { GET: handle(readResults) } },

@@ -1,3 +1,5 @@
+import { connect } from "node:net";
+
 import { BatchDesk, objectOfFile, objectsOfBatch, outputFileId, Removals } from "@headrace/broker";
 import {
   batchListSchema,
@@ -6,10 +8,11 @@ import {
   newBatchId,
   newFileId,
 } from "@headrace/contract";
-import { describe, expect } from "vitest";
+import { describe, expect, vi } from "vitest";
 
-import type { Answer } from "../testing/client.ts";
-import { ingressTest } from "../testing/ingress-test.ts";
+import { TestClient, type Answer } from "../testing/client.ts";
+import { API_KEY, ingressTest } from "../testing/ingress-test.ts";
+import { makeKey } from "../testing/tenants.ts";
 
 const test = ingressTest
   .extend("desk", async ({ redis }) => new BatchDesk(redis))
@@ -197,5 +200,45 @@ describe("results", () => {
     expect(content.text).toBe("a\n");
     const shown = batchSchema.parse((await client.call("GET", `/v1/batches/${id}`)).body);
     expect(shown).toMatchObject({ output_file_id: output, error_file_id: errors });
+  });
+
+  test("are kept for nobody who does not take them", async ({ create, ingress, desk, objects }) => {
+    await create();
+    const claimed = await desk.claim("batcher", 60_000);
+    if (claimed === null) throw new Error("there is nothing to claim");
+    const { id } = claimed.batch;
+    // More than the connection holds.
+    await objects.put(`${objectsOfBatch(id)}1-0`, Buffer.alloc(48_000_000, "x\n"));
+    await desk.write(claimed, { to: "in_progress", segments: ["1-0"] });
+    // Open connections are what the operator sees of it.
+    const operations = new TestClient(ingress.operationsPort, API_KEY);
+    const countOpen = async (): Promise<number> => {
+      const { text } = await operations.call("GET", "/metrics");
+      return Number(/^headrace_open_connections(?:\{.*\})? (\d+)$/m.exec(text)?.[1]);
+    };
+    const before = await countOpen();
+    const socket = connect(ingress.port, "127.0.0.1");
+    socket.pause();
+    socket.write(
+      `GET /v1/batches/${id}/results HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${API_KEY}\r\n\r\n`,
+    );
+
+    await vi.waitFor(async () => expect(await countOpen()).toBe(before + 1));
+    await vi.waitFor(async () => expect(await countOpen()).toBe(before), 5_000);
+    socket.destroy();
+  });
+
+  test("may be read by a key with limits, which is told of them", async ({ client, input }) => {
+    const limits = { requests_per_minute: 60 };
+    const made = await makeKey(client, { tenant: "default", name: "limited", limits });
+    const body = { input_file_id: input, endpoint: "/v1/completions", completion_window: "1h" };
+    const batch = await made.client.call("POST", "/v1/batches", { body });
+    const list = await made.client.call("GET", "/v1/files");
+
+    for (const { status, headers } of [batch, list]) {
+      expect(status).toBe(200);
+      expect(headers.get("x-ratelimit-limit-requests")).toBe("60");
+      expect(headers.get("x-ratelimit-remaining-requests")).toBe("60");
+    }
   });
 });

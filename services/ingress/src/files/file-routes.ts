@@ -39,6 +39,7 @@ export function fileRoutes(services: Services): Route[] {
     {
       path: "/v1/files",
       streamsBody: true,
+      isUnlimited: true,
       methods: { POST: handle(createFile), GET: handle(listFiles) },
     },
     { path: "/v1/files/{id}", methods: { GET: handle(readFile), DELETE: handle(deleteFile) } },
