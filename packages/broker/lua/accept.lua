@@ -29,6 +29,7 @@
 -- ARGV[14] tenant
 -- ARGV[15] evidence   starts lately from which on the rate of starts is believed
 -- ARGV[16] request    JSON  for the engine; '' where it is in the spec
+-- ARGV[17] batch      the batch that it is a line of, else ''
 --
 -- Returns {state, score, accepted at, deadline, ahead, peers, starts, sooner, span, workers, idle,
 -- picky}: of the job as it now stands, with its place in BullMQ's set and its instants as text, ms;
@@ -87,6 +88,7 @@ if not known[1] then
     'retention_ms', ARGV[4], 'deadline_at', deadline_at,
     'version', ARGV[6], 'spec', ARGV[2], 'run', ARGV[10], 'owner', ARGV[11])
   if ARGV[16] ~= '' then redis.call('HSET', entry, 'request', ARGV[16]) end
+  if ARGV[17] ~= '' then redis.call('HSET', entry, 'batch', ARGV[17]) end
   if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
   if ARGV[8] ~= '' then
     redis.call('HSET', entry, 'attached', ARGV[8])

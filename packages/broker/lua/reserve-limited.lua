@@ -29,6 +29,7 @@
 -- @include clock
 -- @include booking
 -- @include hold
+-- @include budget
 local id, tenant, key, model, tokens = ARGV[1], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local most_open, month_tokens, month_cost = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
 local now = now_ms()
@@ -53,13 +54,9 @@ local function longest_wait()
 end
 
 local function month_is_spent()
-  if month_tokens == 0 and month_cost == 0 then return nil end
-  local month = tenant .. ':month:' .. ARGV[17]
-  local spent = redis.call('HMGET', month, key .. ' tokens', key .. ' cost')
-  local owed = tonumber(redis.call('HGET', KEYS[5], key) or 0)
-  if month_tokens > 0 and (spent[1] or 0) + owed + tokens > month_tokens then return 'month_tokens' end
-  if month_cost > 0 and tonumber(spent[2] or 0) >= month_cost then return 'month_cost' end
-  return nil
+  return find_spent(tenant, {
+    key = key, month = ARGV[17], tokens = tokens, most_tokens = month_tokens, most_cost = month_cost,
+  })
 end
 
 local function refusal()

@@ -1,5 +1,7 @@
 import { PlatformError, type KeyLimits } from "@headrace/contract";
 
+import type { HoldKind } from "./hold.ts";
+
 /** How much of one limit a minute is left. */
 export interface Quota {
   /** Most at once, and what comes again within a minute. */
@@ -33,7 +35,7 @@ export interface Asked {
   readonly limits: KeyLimits;
   readonly model: string;
   readonly tokens: number;
-  readonly kind: "later" | "now";
+  readonly kind: HoldKind;
   /** Requests a minute from one address. */
   readonly addressLimit: number;
 }

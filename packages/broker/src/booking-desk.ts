@@ -211,27 +211,29 @@ export class BookingDesk {
       ofModel?.tokens_per_minute ?? 0,
       this.#addressLimit,
       (kind === "now" ? limits.concurrent_jobs : limits.queued_jobs) ?? 0,
-      limits.monthly_tokens ?? 0,
-      // 0 is no limit, so the smallest that is one must not become it.
-      limits.monthly_cost === undefined
-        ? 0
-        : Math.max(1, Math.round(limits.monthly_cost * BILLIONTHS)),
+      ...toBudgets(limits),
     ];
   }
+}
+
+/** Most tokens of a month, and most cost in billionths; 0 for any. */
+export function toBudgets({ monthly_tokens: tokens = 0, monthly_cost: cost }: KeyLimits): number[] {
+  // 0 is no limit, so the smallest that is one must not become it.
+  return [tokens, cost === undefined ? 0 : Math.max(1, Math.round(cost * BILLIONTHS))];
 }
 
 /** The key of a job that names none: the operator's own. */
 export const ROOT_KEY = "root";
 
 /** What a job takes of its key's limits, where it has any. */
-export function toHold(job: JobId, { spec, attachedTo }: Submission): Hold {
+export function toHold(job: JobId, { spec, attachedTo, batch }: Submission): Hold {
   const { tenant, key = ROOT_KEY, endpoint, request } = spec;
   const { promptTokens, outputTokens } = estimateTokens(endpoint, request);
   return {
     job,
     tenant,
     key,
-    kind: attachedTo === null ? "later" : "now",
+    kind: batch !== undefined ? "line" : attachedTo === null ? "later" : "now",
     tokens: promptTokens + outputTokens,
     model: request.model,
   };

@@ -7,8 +7,11 @@ import { script } from "./script.ts";
 
 const giveBackScript = script("give-back", z.literal([0, 1]));
 
-/** A job for later, or a call whose caller waits: each counts against a limit of its own. */
-export const HOLD_KINDS = ["later", "now"] as const;
+/**
+ * A job for later, or a call whose caller waits: each counts against a limit of its own. A line of a
+ * batch counts against budgets alone.
+ */
+export const HOLD_KINDS = ["later", "now", "line"] as const;
 export type HoldKind = (typeof HOLD_KINDS)[number];
 
 /** What an open job takes of its key's limits. */

@@ -24,16 +24,20 @@ export const jobOwnerSchema = z.object({
   hold: z.object({ kind: z.enum(HOLD_KINDS), tokens: z.int().min(0) }).optional(),
   /** Where its submitter wants to be told of its end. */
   webhook: z.string().optional(),
-  /** Whether its caller waits for the answer, and need not be told of it. */
+  /**
+   * Whether its caller waits for the answer, and need not be told of it: a batcher, too. A line has no
+   * word of its own here, so that earlier builds send nothing for it either.
+   */
   attached: z.literal(true).optional(),
 });
 export type JobOwner = z.infer<typeof jobOwnerSchema>;
 
 /** Write what the ledger keeps of a job's owner. */
 export function toOwner(job: JobId, submission: Submission): JobOwner {
-  const { spec, limits, attachedTo } = submission;
+  const { spec, limits, attachedTo, batch } = submission;
   const { tenant, key = ROOT_KEY, endpoint, request, response, webhook } = spec;
-  const hold = limits === null ? null : toHold(job, submission);
+  // The batcher gives back what lines hold; earlier builds could not read their kind of hold.
+  const hold = limits === null || batch !== undefined ? null : toHold(job, submission);
   return {
     tenant,
     key,
@@ -41,7 +45,7 @@ export function toOwner(job: JobId, submission: Submission): JobOwner {
     prompt: estimateTokens(endpoint, request).promptTokens,
     ...(response === undefined ? {} : { response: true }),
     ...(webhook === undefined ? {} : { webhook }),
-    ...(attachedTo === null ? {} : { attached: true }),
+    ...(attachedTo === null && batch === undefined ? {} : { attached: true }),
     ...(hold === null ? {} : { hold: { kind: hold.kind, tokens: hold.tokens } }),
   };
 }

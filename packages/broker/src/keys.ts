@@ -34,6 +34,7 @@ import {
  * | `hr:{<code>}:mark` | model | string | ingress, `replicated` level | one | 60 s | next submit |
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
  * | `hr:{<code>}:outbox` | model | stream | end | jobs ended and not yet settled | for ever | settler |
+ * | `hr:{<code>}:ended:<batch>` | model | list | end | 10,000 ids of lines that ended | 1 h from the last on | batcher, which looks all up |
  * | `hr:{<code>}:inbox:<process>` | model | sharded channel | append, cancel | no storage | - | reader polls the log |
  * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's, or as the version | sweep, stalled check |
  * | `hr:{t:<tenant>}:jobs` | tenant | zset | reserve | jobs not yet forgotten | for ever | sweep |
@@ -116,6 +117,7 @@ export const keys = {
   mark: (code: ModelCode): string => `hr:{${code}}:mark`,
   sweep: (code: ModelCode): string => `hr:{${code}}:sweep`,
   outbox: (code: ModelCode): string => `hr:{${code}}:outbox`,
+  ended: (code: ModelCode, batch: BatchId): string => `hr:{${code}}:ended:${batch}`,
   inbox: (code: ModelCode, process: string): string => `hr:{${code}}:inbox:${process}`,
 
   /** BullMQ's `prefix` option: it appends `:<queue>:<key>`. */

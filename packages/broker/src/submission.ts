@@ -1,10 +1,13 @@
 import {
+  jobStatusSchema,
   modelCodeOf,
   newJobId,
   PlatformError,
+  type BatchId,
   type EngineRequest,
   type JobId,
   type JobSpec,
+  type JobStatus,
   type KeyLimits,
   type Priority,
 } from "@headrace/contract";
@@ -77,6 +80,8 @@ export interface Submission {
   readonly sdkTry?: number;
   /** What the caller's key may use; null = anything. */
   readonly limits: KeyLimits | null;
+  /** The batch that it is a line of: nobody is told of its end but the batcher. @see LineDesk */
+  readonly batch?: BatchId;
   /** Where the caller is, for limits by address. */
   readonly address?: string;
   /** Told what is left of the limits, before anything else comes of it; not where there are none. */
@@ -162,6 +167,21 @@ export class SubmissionDesk {
     if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id, submission);
     if (booking.isNew) beforeAccept(booking.id);
     return this.#enqueue(booking, submission, await this.#accept(booking.id, submission, spec));
+  }
+
+  /**
+   * Take in a job under an id that the caller makes, and that stays its id however often it is
+   * submitted: of a job that is there already, nothing changes. Nothing is booked for it.
+   *
+   * @returns how the job stands
+   * @throws PlatformError `queue_unavailable`, `queue_full` or `deadline_unreachable` as `submit`
+   */
+  async submitAs(id: JobId, submission: Submission): Promise<JobStatus> {
+    const spec = writeSpec(submission.spec);
+    await this.#admit(submission, spec);
+    const accepted = await this.#accept(id, submission, spec);
+    await this.#enqueue({ id, isNew: true, isOpen: true }, submission, accepted);
+    return jobStatusSchema.parse(accepted[0]);
   }
 
   /** An unfit queue takes in nothing, a full one nothing new: a repeated key still finds its job. */
@@ -269,6 +289,7 @@ export class SubmissionDesk {
         spec.tenant,
         RATE_EVIDENCE,
         kept.request,
+        submission.batch ?? "",
       ],
     );
     if (accepted[0] !== REFUSED) return accepted;

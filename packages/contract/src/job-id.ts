@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { ALPHABET, randomText } from "./random-text.ts";
+import { ALPHABET, randomText, writeBits } from "./random-text.ts";
 
 /** 26 characters of 5 bits hold the 128 random bits. */
 const RANDOM_LENGTH = 26;
@@ -29,6 +29,11 @@ export type JobId = z.infer<typeof jobIdSchema>;
 /** Make an id that nobody can guess, for a job of the model behind `code`. */
 export function newJobId(code: ModelCode): JobId {
   return jobIdSchema.parse(`job_${code}_${randomText(RANDOM_BYTES)}`);
+}
+
+/** Make the id that 128 given bits stand for. @param bits 16 bytes that nobody can guess */
+export function jobIdOf(code: ModelCode, bits: Uint8Array): JobId {
+  return jobIdSchema.parse(`job_${code}_${writeBits(bits)}`);
 }
 
 /** Tell which model's slot a job lives in. */

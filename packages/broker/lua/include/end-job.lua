@@ -11,8 +11,12 @@ local END_FIELDS = {
   'token',
   'epoch', 'next', 'attempts', 'accepted_at', 'first_claimed_at', 'claimed_at', 'first_token_at',
   'retention_ms', 'watchers', 'first_shown_at', 'from', 'owner', 'gpu_ms',
-  'turn', 'version',
+  'turn', 'version', 'batch',
 }
+
+-- Ends that nobody fetches are kept for so long, and so many of a batch: its batcher has no more lines open.
+local ENDED_MS = 3600000
+local MOST_ENDED = 10000
 
 local function at(name, value)
   if not value then return '' end
@@ -75,6 +79,14 @@ local function end_job(job, status, outcome, entries)
   if field.owner then
     redis.call('XADD', job.slot .. ':outbox', '*', 'job', job.id, 'owner', field.owner,
       'status', status, 'shown', index - 1 + (field.from or 0), 'gpu_ms', field.gpu_ms or '0', 'end', data)
+  end
+
+  -- A hint for the batcher, so that it need not ask: a Headrace that knew no batches leaves none.
+  if field.batch then
+    local ended = job.slot .. ':ended:' .. field.batch
+    redis.call('RPUSH', ended, job.id)
+    redis.call('LTRIM', ended, 0 - MOST_ENDED, -1)
+    redis.call('PEXPIRE', ended, ENDED_MS)
   end
 
   local keep_ms = math.floor(math.max(tonumber(field.retention_ms), 0))

@@ -18,6 +18,8 @@ local function give_back(tenant, hold, used, now)
   local held = tenant .. ':held:' .. hold.key .. ':' .. hold.kind
   if redis.call('ZREM', held, name_hold(hold.id, hold.tokens, hold.model)) == 0 then return false end
   redis.call('HINCRBY', tenant .. ':owed', hold.key, string.format('%.0f', 0 - hold.tokens))
+  -- Lines took nothing of the limits a minute.
+  if hold.kind == 'line' then return true end
   local key = tenant .. ':buckets:' .. hold.key
   local buckets = read_buckets(key, {'tokens', 'tokens ' .. hold.model}, nil, now)
   take(key, buckets, {used - hold.tokens, used - hold.tokens}, now)
