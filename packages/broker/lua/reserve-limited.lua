@@ -90,8 +90,8 @@ if ARGV[19] == '1' and KEYS[8] then redis.call('DEL', KEYS[8]) end
 local reason, wait = refusal()
 if reason then return reply({-2, id, 0}, reason, wait) end
 
-take(KEYS[3], of_key, amounts, now)
-take(KEYS[7], of_address, {1}, now)
+take(KEYS[3], of_key, amounts, now, HOLD_MS)
+take(KEYS[7], of_address, {1}, now, 0)
 if ARGV[18] == '1' then
   redis.call('ZADD', KEYS[4], now, name_hold(id, ARGV[8], model))
   redis.call('SADD', KEYS[6], key)

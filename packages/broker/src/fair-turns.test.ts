@@ -193,6 +193,21 @@ describe("a lower class", () => {
 });
 
 describe("virtual time", () => {
+  test("keeps a class before the next when its numbers come to their end", async ({
+    line,
+    redis,
+  }) => {
+    await line.submit({ tenant: "ada" });
+    await redis.hset(line.turns, "v2", String(2 ** 50));
+    const batch = await line.submit({ tenant: "bob", priority: "batch" });
+
+    const standard = await line.submit({ tenant: "cy" });
+
+    const order = await redis.zrange(line.set, "0", "-1");
+    expect(order.indexOf(standard)).toBe(1);
+    expect(order.indexOf(batch)).toBe(2);
+  });
+
   test("starts anew once a queue has been empty for a minute", async ({ line, redis }) => {
     await fill(line, 5, [{ tenant: "ada" }]);
     await line.startAll();

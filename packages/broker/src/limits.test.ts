@@ -15,6 +15,8 @@ function requestOf(maxTokens: number, model = MODEL): { model: string; [field: s
   return { model, messages: [{ role: "user", content: "" }], max_tokens: maxTokens };
 }
 const MARK_TOKENS = 4;
+/** A job may wait for its start for a week, and has to run. */
+const LONGEST_JOB_MS = 8 * 24 * 3_600_000;
 /** Longer than a slow machine takes from one submit to the next. */
 const SURE_MS = 400;
 
@@ -205,6 +207,31 @@ describe("tokens a minute", () => {
     // A thousand is owed, and a hundred asked for: sixty-six seconds at a thousand a minute.
     expect(refused.error?.waitMs).toBeGreaterThan(64_000);
     expect(refused.error?.waitMs).toBeLessThanOrEqual(66_000);
+  });
+
+  test("that were used beyond what was reserved are taken however long the job took", async ({
+    ingress,
+    redis,
+    startWorker,
+  }) => {
+    const worker = await startWorker();
+    const limits = { tokens_per_minute: 1_000 };
+    await trySubmit(ingress, limits, { tokens: 100 });
+    const bucket = keys.buckets("default", "k1");
+    // The minute after which all of it has come back is over.
+    const keptMs = await redis.pttl(bucket);
+    const longAgo = Date.now() - 3_600_000;
+    await redis.hset(bucket, "tokens", `900 ${longAgo} 1000`);
+
+    const usage = { prompt_tokens: 1_900, completion_tokens: 100, total_tokens: 2_000 };
+    const source = await worker.next();
+    await worker.broker.finish(source, { status: "completed", outcome: { usage }, items: [] });
+    await ingress.settleNow();
+    const refused = await trySubmit(ingress, limits, { tokens: 200 });
+
+    expect(keptMs).toBeGreaterThan(LONGEST_JOB_MS);
+    expect(refused.error?.code).toBe("rate_limit_exceeded");
+    expect(refused.allowance?.tokens?.remaining).toBe(0);
   });
 
   test("that are more than the limit are never let in, and it says so", async ({

@@ -12,6 +12,11 @@ export interface Caller {
   readonly weight: number;
 }
 
+/** Whether the caller may see what was generated; without, a call that changes a job tells its state. */
+export function mayRead({ scopes }: Caller): boolean {
+  return scopes.has("read");
+}
+
 /** Where the operator's own calls are: they concern all tenants. */
 const ADMIN_PATH = /^\/admin\//;
 

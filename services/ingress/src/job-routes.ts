@@ -2,7 +2,7 @@ import { PlatformError, type Job, type JobDeleted, type JobList } from "@headrac
 import { latencyOf } from "@headrace/latency";
 
 import { sendJson } from "./answer.ts";
-import type { Caller } from "./caller.ts";
+import { mayRead, type Caller } from "./caller.ts";
 import type { Exchange, Handler, Route } from "./exchange.ts";
 import { findStanding, sendJob, waitFor } from "./job-answer.ts";
 import { streamJobEvents } from "./job-events.ts";
@@ -68,8 +68,10 @@ async function cancelJob(services: Services, exchange: Exchange, caller: Caller)
   const record = await findRecord(services, exchange, caller);
   await broker.cancel(record);
   const after = await broker.getJob(caller.tenant, record.id);
-  const result = (await readEnding(broker, after))?.result ?? null;
-  sendJson(exchange, 200, { body: toJob(after, { standing: null, result }) });
+  const isShown = mayRead(caller);
+  const result = isShown ? ((await readEnding(broker, after))?.result ?? null) : null;
+  const job = toJob(after, { standing: null, result });
+  sendJson(exchange, 200, { body: isShown ? job : { ...job, metadata: {} } });
 }
 
 async function deleteJob(services: Services, exchange: Exchange, caller: Caller): Promise<void> {

@@ -1,6 +1,6 @@
 -- Token buckets, by Redis' clock: a bucket holds a minute's worth, and is filled again evenly. One is
 -- a field of a hash: "<level> <at, ms> <limit>". A level may be below zero: what came to more than
--- had been reserved is owed. A bucket that is not there is full.
+-- had been reserved is owed. A bucket that is not there is full, and without a limit given has none.
 local MINUTE_MS = 60000
 -- What sums of fractions may be off by.
 local ROUNDING = 0.000001
@@ -35,8 +35,11 @@ local function full_in(bucket)
 end
 
 -- Take from buckets of one hash, from each its amount; with less than 0, put back.
-local function take(key, buckets, amounts, now)
-  local written, keep = {}, 0
+--
+-- keep  ms for which they are kept at least: for what is to be taken of them then, by the limits that
+--       they remember
+local function take(key, buckets, amounts, now, keep)
+  local written = {}
   for i, bucket in ipairs(buckets) do
     if bucket then
       bucket.level = math.min(bucket.limit, bucket.level - amounts[i])
@@ -47,6 +50,6 @@ local function take(key, buckets, amounts, now)
   end
   if #written == 0 then return end
   redis.call('HSET', key, unpack(written))
-  -- Kept until all are full again: then they need not be there.
+  -- And until all are full again: then they need not be there.
   if redis.call('PTTL', key) < keep then redis.call('PEXPIRE', key, keep) end
 end

@@ -4,6 +4,9 @@
 -- tokens reserved for it. "<job id> <tokens> <model>" in the zset of its key and kind, so that a hold
 -- says what is to be given back; it is there once, so it is given back once.
 
+-- How long a key's buckets outlive the last job that took of them: longer than any may wait and run.
+local HOLD_MS = 1209600000
+
 local function name_hold(id, tokens, model)
   return id .. ' ' .. tokens .. ' ' .. model
 end
@@ -22,6 +25,6 @@ local function give_back(tenant, hold, used, now)
   if hold.kind == 'line' then return true end
   local key = tenant .. ':buckets:' .. hold.key
   local buckets = read_buckets(key, {'tokens', 'tokens ' .. hold.model}, nil, now)
-  take(key, buckets, {used - hold.tokens, used - hold.tokens}, now)
+  take(key, buckets, {used - hold.tokens, used - hold.tokens}, now, HOLD_MS)
   return true
 end

@@ -15,6 +15,8 @@
 local BAND = 4294967296
 -- The class of batch work.
 local BATCH = 3
+-- The last score of a class, a hair before the next class.
+local LAST = BAND - 1
 -- Virtual time per unit of score. A score has 51 bits below the class: 2^49 tokens, and quarters.
 local SCALE = 131072
 local LEAST_STEP = 0.25
@@ -28,7 +30,7 @@ local FIRST_CROWD = 64
 local SHARE = {[2] = 0.2, [3] = 0.05}
 
 local function score_of(class, start)
-  return string.format('%.17g', class * BAND + start / SCALE)
+  return string.format('%.17g', class * BAND + math.min(start / SCALE, LAST))
 end
 
 -- An entry of an earlier version has none: that job goes with the standard ones, and is charged nothing.

@@ -8,7 +8,7 @@ import {
 
 import { admit, type Admitted } from "../admission.ts";
 import { sendJson, type Headers } from "../answer.ts";
-import type { Caller } from "../caller.ts";
+import { mayRead, type Caller } from "../caller.ts";
 import type { Exchange, Handler, Route } from "../exchange.ts";
 import { readEmptyBody, readJsonBody } from "../request-body.ts";
 import type { Services } from "../services.ts";
@@ -112,7 +112,11 @@ async function cancelResponse(
     throw refusal("response_id", "it is not a background response; to cancel it, hang up");
   }
   await services.broker.cancel(record);
-  sendJson(exchange, 200, { body: await readNow(services, caller.tenant, record.id) });
+  const response = await readNow(services, caller.tenant, record.id);
+  const body = mayRead(caller)
+    ? response
+    : { ...response, output: [], instructions: null, metadata: {} };
+  sendJson(exchange, 200, { body });
 }
 
 async function deleteResponse(
