@@ -31,6 +31,13 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 describe("an object in a folder", () => {
+  test("is not taken for missing where the folder itself has gone", async ({ objects, folder }) => {
+    await objects.put("files/a", Buffer.from("kept"));
+    await rm(folder, { recursive: true });
+
+    await expect(objects.read("files/a")).rejects.toMatchObject({ code: "storage_unavailable" });
+  });
+
   test("is read as it was stored, whole and in parts", async ({ objects }) => {
     const stored = await objects.put("files/a", pieces("01234", "", "56789"));
     const whole = await objects.read("files/a");

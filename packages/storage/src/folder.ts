@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { access, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 import { PlatformError } from "@headrace/contract";
@@ -53,7 +53,8 @@ export class FolderObjects implements ObjectStore {
       await guard(rename(unfinished, path));
       await guard(syncFolder(dirname(path)));
     } catch (error) {
-      await rm(unfinished, { force: true });
+      // What cannot be removed now is swept later, and hides no reason.
+      await rm(unfinished, { force: true }).catch(() => {});
       throw error;
     } finally {
       await file.close();
@@ -73,7 +74,9 @@ export class FolderObjects implements ObjectStore {
   ): Promise<{ readonly sizeBytes: number; readonly body: AsyncIterable<Uint8Array> }> {
     assertKey(key);
     const path = join(this.#folder, key);
-    const { size: sizeBytes } = await guard(stat(path));
+    const found = await guard(stat(path).catch(nullWhereMissing));
+    if (found === null) return this.#miss();
+    const { size: sizeBytes } = found;
     return {
       sizeBytes,
       body: readFile(path, { ...range, ...(signal === undefined ? {} : { signal }) }),
@@ -96,16 +99,28 @@ export class FolderObjects implements ObjectStore {
     }
   }
 
+  /** Tell an object that is not there from a folder that has gone: an unmounted volume, say. */
+  async #miss(): Promise<never> {
+    await guard(access(join(this.#folder, UNFINISHED)));
+    throw new PlatformError("object_not_found", "there is no such object");
+  }
+
   /** Remove what processes that died have left half-written. */
   async #sweep(): Promise<void> {
     const folder = join(this.#folder, UNFINISHED);
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
-      const { mtimeMs } = await stat(path);
-      if (Date.now() - mtimeMs > LEFT_MS) await rm(path, { force: true });
+      // Another process may finish it, or sweep it, at the same moment.
+      const left = await stat(path).catch(nullWhereMissing);
+      if (left !== null && Date.now() - left.mtimeMs > LEFT_MS) await rm(path, { force: true });
     }
   }
+}
+
+function nullWhereMissing(error: unknown): null {
+  if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+  throw error;
 }
 
 /** A rename lasts once the folder that it is in does. */
@@ -142,11 +157,7 @@ async function guard<Answer>(answer: Promise<Answer>): Promise<Answer> {
 
 function explain(cause: unknown): unknown {
   const code = cause instanceof Error && "code" in cause ? cause.code : null;
-  // Of anything else that is not there it is the folder that has gone.
-  const syscall = cause instanceof Error && "syscall" in cause ? cause.syscall : null;
   if (cause instanceof PlatformError || typeof code !== "string") return cause;
-  if (code === "ENOENT" && syscall === "stat")
-    return new PlatformError("object_not_found", "there is no such object", { cause });
   if (FULL.has(code)) return new PlatformError("storage_full", "storage has no room", { cause });
   return new PlatformError("storage_unavailable", `storage cannot be used (${code})`, { cause });
 }
