@@ -12,6 +12,10 @@ import { keys } from "./keys.ts";
 
 /** Entries that each of the two lists keeps: about 5 MB. The log lines are for whoever keeps more. */
 export const MOST_ENTRIES = 10_000;
+/** Most entries of one key's denials of one action: one in so long, of each ingress. */
+const DENIAL_MS = 3_600_000;
+/** Denials remembered: a few MB. Past this all are forgotten, and may be kept once more. */
+const MOST_DENIALS = 10_000;
 
 /** Whose call it is that is to be kept, and what it is called. */
 export interface AuditNote {
@@ -73,6 +77,8 @@ export interface AuditQuery {
 export class AuditLog {
   readonly #redis: Redis;
   readonly #listener: AuditListener;
+  /** When each key was last kept as denied each action, on the process' monotonic clock. */
+  readonly #denials = new Map<string, number>();
 
   constructor(redis: Redis, listener: AuditListener) {
     this.#redis = redis;
@@ -90,12 +96,14 @@ export class AuditLog {
   }
 
   /**
-   * Keep that a call was not made, or not to its end. The listener is told whatever Redis says.
+   * Keep that a call was not made, or not to its end. The listener is told whatever Redis says. Of one
+   * key that is denied the same action again and again it is told, and kept, once an hour and ingress.
    *
    * @throws PlatformError `queue_unavailable`
    */
   async keepRefused(note: AuditNote, subject: AuditSubject, code: ErrorCode): Promise<void> {
     const outcome = outcomeOf(code);
+    if (outcome === "denied" && !this.#isNews(note)) return;
     await this.#append(keys.auditRefused, record(note, subject, { outcome, error_code: code }));
   }
 
@@ -119,6 +127,17 @@ export class AuditLog {
       last_id: data.at(-1)?.id ?? null,
       has_more: found.length > limit,
     };
+  }
+
+  /** Any key may be denied at any rate, and must not push out what others were. */
+  #isNews({ actor, action }: AuditNote): boolean {
+    const nowMs = performance.now();
+    const denial = `${actor} ${action}`;
+    const keptAtMs = this.#denials.get(denial) ?? Number.NEGATIVE_INFINITY;
+    if (nowMs < keptAtMs + DENIAL_MS) return false;
+    if (this.#denials.size >= MOST_DENIALS) this.#denials.clear();
+    this.#denials.set(denial, nowMs);
+    return true;
   }
 
   async #append(stream: string, written: AuditRecord): Promise<void> {

@@ -61,6 +61,20 @@ describe("the audit log", () => {
     }
   });
 
+  test("keeps what one key is denied again and again once, and pushes nothing out for it", async ({
+    client,
+  }) => {
+    const curious = await makeKey(client);
+    const paths = Array.from({ length: 30 }, (_path, nth) => `/admin/v1/keys/0000000${nth % 10}`);
+
+    const answers = await Promise.all(paths.map((path) => curious.client.call("GET", path)));
+
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([403]));
+    const { body } = await client.call("GET", "/admin/v1/audit?limit=100");
+    const denials = auditListSchema.parse(body).data.filter(({ outcome }) => outcome === "denied");
+    expect(denials).toMatchObject([{ actor: curious.id, action: "key.read" }]);
+  });
+
   test("has what was denied, by whom and of what", async ({ client }) => {
     const stranger = await makeKey(client, { scopes: ["submit", "read"] });
     const denied = await Promise.all([
