@@ -13,6 +13,10 @@
 -- Returns the state the job was in, or nil when there is none, or another call's. Cancelling an ended job changes
 -- nothing. The worker's message may be lost: its next append is fenced within 500 ms all the same.
 -- @include end-job
+-- A job that was to be gone once delivered, and whose caller has left, is delivered to nobody: it stays
+-- only as long as its worker takes to say what it has cost.
+local ABANDONED_MS = 10000
+
 local job = named_job(ARGV[1], ARGV[2])
 local field = redis.call('HMGET', job.entry, 'state', 'token', 'attached')
 local state, worker = field[1], string.match(field[2] or '', '^[^:]+')
@@ -20,6 +24,10 @@ if state ~= 'queued' and state ~= 'in_progress' then return state end
 if ARGV[3] ~= '' and field[3] ~= ARGV[3] then return nil end
 
 end_job(job, 'cancelled', '{}', {})
+if ARGV[3] ~= '' and tonumber(redis.call('HGET', job.entry, 'retention_ms')) == 0 then
+  redis.call('PEXPIRE', job.entry, ABANDONED_MS)
+  redis.call('PEXPIRE', job.log, ABANDONED_MS)
+end
 if state == 'in_progress' and worker then
   redis.call('SPUBLISH', job.slot .. ':inbox:' .. worker, 'cancel\t' .. job.id)
 end

@@ -118,6 +118,26 @@ describe("a synchronous response", () => {
     await expect.poll(async () => redis.keys(`*${run.attempt.job}*`)).toEqual([]);
   });
 
+  test("of which nothing is to be stored is gone soon when its caller hangs up", async ({
+    client,
+    worker,
+    redis,
+  }) => {
+    const body = { ...CREATE, stream: true, store: false };
+    const answer = client.stream("POST", "/v1/responses", { body });
+    const run = await worker.next();
+    run.say("Hel");
+    const reader = await answer;
+    await reader.next();
+    reader.hangUp();
+    await run.lost;
+
+    const left = await redis.keys(`hr:{*}:[jl]o[bg]:${run.attempt.job}`);
+    const lives = await Promise.all(left.map((key) => redis.pttl(key)));
+    expect(lives).toHaveLength(2);
+    for (const lifeMs of lives) expect(lifeMs).toBeLessThanOrEqual(10_000);
+  });
+
   test("cannot be cancelled by a call, and is by hanging up", async ({ client, worker }) => {
     const answer = client.stream("POST", "/v1/responses", { body: { ...CREATE, stream: true } });
     const run = await worker.next();
