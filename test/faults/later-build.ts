@@ -36,7 +36,10 @@ const CHANGES: readonly Change[] = [
   },
   {
     file: "packages/broker/src/submission.ts",
-    from: "const spec = writeSpec(submission.spec);",
+    // In `submit`: the lines of batches come in beside it.
+    from: `const spec = writeSpec(submission.spec);
+    await this.#admit(submission, spec);
+    if (`,
     to: `const written = writeSpec(submission.spec);
     const spec = {
       ...written,
@@ -45,7 +48,9 @@ const CHANGES: readonly Change[] = [
         tone: "warm",
         ...(submission.spec.metadata.needs === "later" ? { endpoint: "${LATER_ENDPOINT}" } : {}),
       }),
-    };`,
+    };
+    await this.#admit(submission, spec);
+    if (`,
   },
   {
     file: "packages/broker/lua/accept.lua",
