@@ -148,3 +148,28 @@ test("nobody is cut when one of two ingresses stops under way", { timeout: 60_00
     await platform.stop();
   }
 });
+
+test("a stream has the grace that is set to end in", { timeout: 60_000 }, async () => {
+  const platform = await Platform.start({
+    ingress: { INGRESS_GRACE_MS: "45000" },
+    engineFlags: ["--step-ms", "60"],
+  });
+  try {
+    const [ingress] = platform.ingresses;
+    const openai = new OpenAI({ baseURL: `${ingress?.url}/v1`, apiKey: API_KEY, maxRetries: 0 });
+    let text = "";
+    let isTold = false;
+    // Twelve seconds: longer than a process gives that is not told to.
+    const stream = await openai.chat.completions.create({ ...requestOf("G"), stream: true });
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? "";
+      if (!isTold) ingress?.signal("SIGTERM");
+      isTold = true;
+    }
+
+    expect(text).toBe(expectedOf("G"));
+    await expect.poll(() => ingress?.hasExited, { timeout: 5_000 }).toBe(true);
+  } finally {
+    await platform.stop();
+  }
+});

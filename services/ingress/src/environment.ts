@@ -2,6 +2,8 @@ import { durabilitySchema } from "@headrace/contract";
 import { integerVariable, LOG_LEVELS, portVariable } from "@headrace/runtime";
 import { z } from "zod";
 
+import { PATIENCE } from "./readers.ts";
+
 const MEBIBYTE = 1_048_576;
 const BODY_LIMIT_BYTES = 8 * MEBIBYTE;
 const LARGEST_BODY_LIMIT_BYTES = 256 * MEBIBYTE;
@@ -12,8 +14,9 @@ const LARGEST_FILE_BYTES = 102_400 * MEBIBYTE;
 const MAX_CONNECTIONS = 20_000;
 const MAX_STREAMS = 10_000;
 const LARGEST_MAX_STREAMS = 1_000_000;
-/** A process must have stopped within 25 s of being told to, of which 12 s are for callers. */
 const LONGEST_UNREADY_MS = 10_000;
+/** Longer than any call may take. */
+const LONGEST_GRACE_MS = 3_600_000;
 const REVIEW_MS = 2_000;
 const LONGEST_REVIEW_MS = 30_000;
 /** A key that can be guessed is no key: 16 characters of a random one hold 80 bits and more. */
@@ -125,6 +128,12 @@ export const environmentSchema = z.object({
    * what a load balancer takes to notice.
    */
   INGRESS_UNREADY_MS: integerVariable(0, LONGEST_UNREADY_MS).default(0),
+  /**
+   * How long calls that wait for an answer, or take a stream, may go on once the process is told to
+   * stop, ms; then they are ended with an error. A pod's termination grace must be longer by
+   * `INGRESS_UNREADY_MS` and 5 s.
+   */
+  INGRESS_GRACE_MS: integerVariable(0, LONGEST_GRACE_MS).default(PATIENCE.graceMs),
   LOG_LEVEL: z.enum(LOG_LEVELS).default("info"),
 });
 

@@ -147,9 +147,9 @@ export class Ingress {
   }
 
   /**
-   * Stop so that nobody is cut: be unready for as long as load balancers take to notice, then accept
+   * Stop so that nobody is cut who ends in time: be unready for as long as load balancers take to notice, then accept
    * nothing more, send readers of jobs away to come back elsewhere, let synchronous calls finish for
-   * 10 s, and close everything.
+   * their grace, and close everything.
    */
   async close(): Promise<void> {
     const { readers, patience, broker, openCalls } = this.#services;

@@ -5,9 +5,13 @@ import { environmentSchema } from "./environment.ts";
 import { Ingress } from "./ingress.ts";
 
 const NAME = "ingress";
+/** What closing takes once the last caller has gone. */
+const CLOSE_MS = 5_000;
 
-await runService(createLog(NAME, "info"), async (signal) => {
+await runService(createLog(NAME, "info"), async (signal, stopWithin) => {
   const environment = readEnvironment(environmentSchema);
+  const { INGRESS_UNREADY_MS: unreadyMs, INGRESS_GRACE_MS: graceMs } = environment;
+  stopWithin(unreadyMs + graceMs + CLOSE_MS);
   const ingress = await Ingress.start({
     host: environment.INGRESS_HOST,
     port: environment.INGRESS_PORT,
@@ -30,7 +34,8 @@ await runService(createLog(NAME, "info"), async (signal) => {
       gpuHourPrice: environment.HEADRACE_GPU_HOUR_PRICE,
       currency: environment.HEADRACE_CURRENCY ?? null,
     },
-    unreadyMs: environment.INGRESS_UNREADY_MS,
+    unreadyMs,
+    patience: { graceMs },
     defaultModel: environment.HEADRACE_DEFAULT_MODEL ?? null,
     contentFilter: {
       url: environment.INGRESS_CONTENT_FILTER_URL ?? null,
