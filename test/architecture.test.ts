@@ -15,6 +15,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   engine: ["contract"],
   storage: ["contract"],
   client: ["contract"],
+  endpoints: ["broker", "contract"],
   runtime: [],
   cli: ["client", "contract", "latency", "runtime"],
   testkit: ["runtime"],

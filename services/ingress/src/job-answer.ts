@@ -1,11 +1,11 @@
 import type { JobRecord, Standing } from "@headrace/broker";
 import { isTerminal, type JobId } from "@headrace/contract";
+import { readEnding } from "@headrace/endpoints";
 
 import { sendJson, type Headers } from "./answer.ts";
 import { watchForEnd } from "./end-watch.ts";
 import type { Exchange } from "./exchange.ts";
 import { toJob } from "./job-view.ts";
-import { readEnding } from "./result-collector.ts";
 import type { Services } from "./services.ts";
 
 /** Give a job time to end. @returns the job as it stands then */

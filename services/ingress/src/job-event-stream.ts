@@ -7,11 +7,11 @@ import {
   type Standing,
 } from "@headrace/broker";
 import { jobEndSchema, type Cursor, type TerminalStatus } from "@headrace/contract";
+import { findError } from "@headrace/endpoints";
 import { latencyOf } from "@headrace/latency";
 
 import { EventStream } from "./event-stream.ts";
 import { onceClosed, type Exchange } from "./exchange.ts";
-import { findError } from "./job-view.ts";
 import type { Reading } from "./readers.ts";
 import type { Services } from "./services.ts";
 

@@ -7,6 +7,7 @@ import {
   START,
   type Cursor,
 } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 
 import { writeHead } from "./answer.ts";
 import type { Caller } from "./caller.ts";
@@ -15,7 +16,6 @@ import { JobEventStream } from "./job-event-stream.ts";
 import { findRecord } from "./job-record.ts";
 import { eventsQuerySchema } from "./query.ts";
 import type { Services } from "./services.ts";
-import { validate } from "./validation.ts";
 
 /** `GET /v1/jobs/{id}/events`: replay what the reader has not seen, then go on live to the end. */
 export async function streamJobEvents(

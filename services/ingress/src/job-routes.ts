@@ -1,4 +1,5 @@
 import { PlatformError, type Job, type JobDeleted, type JobList } from "@headrace/contract";
+import { readEnding, validate } from "@headrace/endpoints";
 import { latencyOf } from "@headrace/latency";
 
 import { sendJson } from "./answer.ts";
@@ -10,10 +11,8 @@ import { findRecord } from "./job-record.ts";
 import { retryJob, submitJob } from "./job-submission.ts";
 import { toJob } from "./job-view.ts";
 import { listQuerySchema, readQuerySchema } from "./query.ts";
-import { readEnding } from "./result-collector.ts";
 import type { Services } from "./services.ts";
 import { readTimeline } from "./timeline.ts";
-import { validate } from "./validation.ts";
 
 /** The jobs API. */
 export function jobRoutes(services: Services): Route[] {

@@ -9,6 +9,7 @@ import {
   type KeyList,
   type NewKey,
 } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 
 import { adminRoute, type AdminHandler } from "./admin-route.ts";
 import { sendJson } from "./answer.ts";
@@ -17,7 +18,6 @@ import { toSeconds } from "./job-view.ts";
 import { keyListQuerySchema } from "./query.ts";
 import { readEmptyBody, readJsonBody, readOptionalBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
-import { validate } from "./validation.ts";
 
 /** The operator's API for keys. */
 export function keyRoutes(services: Services): Route[] {

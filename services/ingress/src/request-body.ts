@@ -1,11 +1,8 @@
-import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 
 import { PlatformError } from "@headrace/contract";
+import { parseJson, validate } from "@headrace/endpoints";
 import { z } from "zod";
-
-import { assertBounded, findForbiddenKey } from "./json-structure.ts";
-import { validate } from "./validation.ts";
 
 /** `application/json`, in UTF-8 if it says: the only encoding JSON has (RFC 8259, 8.1). */
 const JSON_TYPE = /^application\/json *(; *charset="?utf-?8"? *)?$/i;
@@ -24,21 +21,6 @@ const PATIENCE_FACTOR = 8;
 export async function readJsonBody(request: IncomingMessage, limitBytes: number): Promise<unknown> {
   assertReadable(request);
   return parseJson(await readBytes(request, limitBytes));
-}
-
-/** Parse what came from outside. @throws PlatformError `request_invalid`, as `readJsonBody` says */
-export function parseJson(bytes: Buffer): unknown {
-  if (bytes.length === 0) throw invalid("the body is empty; expected a JSON object");
-  if (!isUtf8(bytes)) throw invalid("the body is not valid UTF-8");
-  assertBounded(bytes);
-  const body = parse(bytes.toString());
-  const forbidden = findForbiddenKey(bytes, body);
-  if (forbidden !== null) {
-    throw new PlatformError("request_invalid", `${forbidden}: this name is not allowed`, {
-      param: forbidden,
-    });
-  }
-  return body;
 }
 
 /**
@@ -129,16 +111,6 @@ export function dropRest(request: IncomingMessage, mostBytes: number): void {
   });
   // One that was read by halves is paused.
   request.resume();
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    // The parser's own message quotes the body.
-    const place = /at position \d+/.exec(error instanceof Error ? error.message : "");
-    throw invalid(place ? `the body is not valid JSON ${place[0]}` : "the body is not valid JSON");
-  }
 }
 
 function tooLarge(limitBytes: number): PlatformError {

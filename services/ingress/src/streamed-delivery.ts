@@ -8,15 +8,14 @@ import {
   type TerminalStatus,
   type Usage,
 } from "@headrace/contract";
+import { responseId, toCallError } from "@headrace/endpoints";
 
 import { sendError, type Headers } from "./answer.ts";
-import { NO_RETRY, toCallError } from "./call-error.ts";
 import { EventStream } from "./event-stream.ts";
 import type { Exchange } from "./exchange.ts";
-import { responseId } from "./result-collector.ts";
 import type { Services } from "./services.ts";
 import type { CallForm } from "./submission-form.ts";
-import { JOB_HEADER, type Delivery } from "./synchronous-call.ts";
+import { JOB_HEADER, NO_RETRY, type Delivery } from "./synchronous-call.ts";
 
 const DONE = "data: [DONE]\n\n";
 

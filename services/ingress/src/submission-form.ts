@@ -9,11 +9,10 @@ import {
   type EngineRequest,
   type Priority,
 } from "@headrace/contract";
+import { REQUESTS_BY_ENDPOINT, validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import type { Caller } from "./caller.ts";
-import { REQUESTS_BY_ENDPOINT } from "./engine-request.ts";
-import { validate } from "./validation.ts";
 
 /** What a job gets whose caller did not say; the durations are seconds. */
 export const DEFAULTS = {

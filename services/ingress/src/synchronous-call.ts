@@ -7,11 +7,15 @@ import {
 } from "@headrace/broker";
 import { PlatformError, type JobId, type TerminalStatus } from "@headrace/contract";
 
+import type { Headers } from "./answer.ts";
 import { onceClosed, type Exchange } from "./exchange.ts";
 import { stopping, type Reading } from "./readers.ts";
 import type { Services } from "./services.ts";
 
 /** Tells the caller of a synchronous call which job it became. */
+/** The job was accepted and has ended: sending it again is a new job, for the caller to decide. */
+export const NO_RETRY: Headers = { "x-should-retry": "false" };
+
 export const JOB_HEADER = "x-headrace-job-id";
 
 /** What a synchronous call's caller gets, and how. */

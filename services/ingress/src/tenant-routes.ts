@@ -1,5 +1,6 @@
 import type { TenantRecord } from "@headrace/broker";
 import { tenantSettingsSchema, type Tenant, type TenantList } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 
 import { adminRoute, type AdminHandler } from "./admin-route.ts";
 import { sendJson } from "./answer.ts";
@@ -7,7 +8,6 @@ import { pathParameter, type Route } from "./exchange.ts";
 import { auditQuerySchema, tenantListQuerySchema } from "./query.ts";
 import { readJsonBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
-import { validate } from "./validation.ts";
 
 /** The operator's API for tenants, and what operators did. */
 export function tenantRoutes(services: Services): Route[] {

@@ -1,12 +1,13 @@
 import type { JobRecord, PastAttempt } from "@headrace/broker";
 import { isTerminal, type AttemptView, type ErrorBody, type Timeline } from "@headrace/contract";
+import { findError } from "@headrace/endpoints";
 import { latencyOf } from "@headrace/latency";
 
 import { sendJson } from "./answer.ts";
 import type { Caller } from "./caller.ts";
 import type { Exchange } from "./exchange.ts";
 import { findRecord } from "./job-record.ts";
-import { findError, toSeconds } from "./job-view.ts";
+import { toSeconds } from "./job-view.ts";
 import type { Services } from "./services.ts";
 
 /** `GET /v1/jobs/{id}/timeline`: what happened to a job, attempt by attempt, open or ended. */

@@ -6,13 +6,13 @@ import {
   type UsageRow,
   type UsageSums,
 } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 
 import { sendJson } from "./answer.ts";
 import type { Caller } from "./caller.ts";
 import type { Exchange, Route } from "./exchange.ts";
 import { usageQuerySchema } from "./query.ts";
 import type { Services } from "./services.ts";
-import { validate } from "./validation.ts";
 
 const DAY_MS = 24 * 3_600 * 1_000;
 /** Days reported where the caller does not say: today and the 29 before it. */

@@ -11,6 +11,7 @@ import {
   type WebhookEventTypeList,
   type WebhookReplay,
 } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 import type { z } from "zod";
 
 import { sendJson } from "./answer.ts";
@@ -19,7 +20,6 @@ import { pathParameter, type Exchange, type Handler, type Route } from "./exchan
 import { deliveryQuerySchema, endpointQuerySchema } from "./query.ts";
 import { readEmptyBody, readOptionalBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
-import { validate } from "./validation.ts";
 import { toDelivery, toEndpoint, toNewEndpoint, toNewSecret, toSecret } from "./webhook-view.ts";
 
 type Answer = (services: Services, exchange: Exchange, caller: Caller) => Promise<void>;

@@ -1,13 +1,12 @@
 import type { LogEntry } from "@headrace/broker";
 import type { JobId, PlatformError, TerminalStatus } from "@headrace/contract";
+import { ResultCollector, toCallError } from "@headrace/endpoints";
 
 import { sendError, sendJson, toErrorAnswer, type Headers } from "./answer.ts";
-import { NO_RETRY, toCallError } from "./call-error.ts";
 import type { Exchange } from "./exchange.ts";
-import { ResultCollector } from "./result-collector.ts";
 import type { Services } from "./services.ts";
 import type { CallForm } from "./submission-form.ts";
-import { JOB_HEADER, type Delivery } from "./synchronous-call.ts";
+import { JOB_HEADER, NO_RETRY, type Delivery } from "./synchronous-call.ts";
 
 /** Answers a synchronous call with its whole response, once the job has ended. */
 export class WholeDelivery implements Delivery {

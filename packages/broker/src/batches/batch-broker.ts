@@ -123,7 +123,7 @@ export class BatchBroker {
   }
 
   /** Read the log of a line, up to `limit` entries after the cursor. */
-  async readLine(job: JobId, after: Cursor, limit: number): Promise<LogEntry[]> {
+  async readLog(job: JobId, after: Cursor, limit: number): Promise<LogEntry[]> {
     return guard(readLog(this.#redis, job, { after, limit }));
   }
 

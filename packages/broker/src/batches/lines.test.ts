@@ -67,7 +67,7 @@ describe("a line of a batch", () => {
     const ended = await batcher.takeEndedLines(...whose(batch, line));
     const again = await batcher.takeEndedLines(...whose(batch, line));
     const [found, unknown] = await batcher.findLines([line.id, (await submitLine(1)).id]);
-    const log = await batcher.readLine(line.id, START, 100);
+    const log = await batcher.readLog(line.id, START, 100);
     await batcher.forgetLines([line]);
     const left = await redis.keys(`*${line.id}*`);
 

@@ -11,6 +11,7 @@ import {
   type BatchId,
   type BatchList,
 } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import { sendJson } from "../answer.ts";
@@ -21,7 +22,6 @@ import { pageLimitSchema } from "../query.ts";
 import { readEmptyBody, readJsonBody } from "../request-body.ts";
 import type { Services } from "../services.ts";
 import { readKey, toMs } from "../submission-form.ts";
-import { validate } from "../validation.ts";
 import { toBatch } from "./batch-view.ts";
 
 type Answer = (services: Services, exchange: Exchange, caller: Caller) => Promise<void>;

@@ -1,9 +1,8 @@
 import { PlatformError, type Endpoint, type EngineRequest } from "@headrace/contract";
+import { parseJson, REQUESTS_BY_ENDPOINT } from "@headrace/endpoints";
 import { z } from "zod";
 
-import { REQUESTS_BY_ENDPOINT } from "../engine-request.ts";
 import type { Events } from "../events.ts";
-import { parseJson } from "../request-body.ts";
 import { Shares } from "../shares.ts";
 
 /** What a filter is asked about: a job, before it is queued. */

@@ -10,6 +10,7 @@ import {
   type FileId,
   type FileList,
 } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import { sendJson, type Headers } from "../answer.ts";
@@ -17,7 +18,6 @@ import { boundByIdleness } from "../body-deadline.ts";
 import type { Caller } from "../caller.ts";
 import { pathParameter, type Exchange, type Handler, type Route } from "../exchange.ts";
 import type { Services } from "../services.ts";
-import { validate } from "../validation.ts";
 import { readRange } from "./byte-range.ts";
 import { toDisposition, toFile } from "./file-view.ts";
 import { sendObjects } from "./send-objects.ts";

@@ -9,16 +9,16 @@ import {
   type PlatformError,
   type TerminalStatus,
 } from "@headrace/contract";
+import { toCallError } from "@headrace/endpoints";
 import { latencyOf } from "@headrace/latency";
 import { z } from "zod";
 
 import type { Admitted } from "../admission.ts";
 import { sendError, sendJson, type Headers } from "../answer.ts";
-import { NO_RETRY, toCallError } from "../call-error.ts";
 import { EventStream } from "../event-stream.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Services } from "../services.ts";
-import { JOB_HEADER, type Delivery } from "../synchronous-call.ts";
+import { JOB_HEADER, NO_RETRY, type Delivery } from "../synchronous-call.ts";
 import type { GenerateSummary } from "./shapes.ts";
 
 const deltasSchema = z.array(choiceDeltaSchema);

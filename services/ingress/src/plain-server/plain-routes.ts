@@ -1,5 +1,6 @@
 import type { WorkerStatus } from "@headrace/broker";
 import { PlatformError } from "@headrace/contract";
+import { validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import { admit } from "../admission.ts";
@@ -11,7 +12,6 @@ import { readJsonBody } from "../request-body.ts";
 import type { Services } from "../services.ts";
 import { readCallForm, type CallForm } from "../submission-form.ts";
 import { SynchronousCall } from "../synchronous-call.ts";
-import { validate } from "../validation.ts";
 import { GenerateDelivery } from "./generate-delivery.ts";
 import { findServedModel, type ServedModel } from "./served-model.ts";
 import { generateRequestSchema, type GenerateRequest } from "./shapes.ts";

@@ -1,7 +1,6 @@
 import type { ResponseItem } from "@headrace/contract";
+import { type ResponseJob } from "@headrace/endpoints";
 import { z } from "zod";
-
-import type { ResponseJob } from "./response-view.ts";
 
 const text = z.string();
 const contentSchema = z.union([text, z.array(z.looseObject({ type: text }))]).nullish();

@@ -7,17 +7,16 @@ import {
   type PlatformError,
   type TerminalStatus,
 } from "@headrace/contract";
+import { type ResponseEvent, ResponseTranslator, toCallError } from "@headrace/endpoints";
 
 import { sendError, sendJson, type Headers } from "../answer.ts";
-import { NO_RETRY, toCallError } from "../call-error.ts";
 import { EventStream } from "../event-stream.ts";
 import type { Exchange } from "../exchange.ts";
 import { forgetOnceDelivered } from "../job-answer.ts";
 import type { Services } from "../services.ts";
-import { JOB_HEADER, type Delivery } from "../synchronous-call.ts";
+import { JOB_HEADER, NO_RETRY, type Delivery } from "../synchronous-call.ts";
 import { writeEvents } from "./response-event-stream.ts";
 import type { ResponseForm } from "./response-form.ts";
-import { ResponseTranslator, type ResponseEvent } from "./response-translator.ts";
 
 /** What both kinds of answer have in common: the job, and what it says. */
 class Account {

@@ -1,13 +1,12 @@
 import { isTerminalEntry, type Follower, type LogEntry, type Reader } from "@headrace/broker";
 import { PlatformError, toErrorBody, type JobId } from "@headrace/contract";
+import { type ResponseEvent, type ResponsePlace } from "@headrace/endpoints";
 
 import type { Headers } from "../answer.ts";
 import { EventStream } from "../event-stream.ts";
 import { onceClosed, type Exchange } from "../exchange.ts";
 import type { Reading } from "../readers.ts";
 import type { Services } from "../services.ts";
-import type { ResponsePlace } from "./response-place.ts";
-import type { ResponseEvent } from "./response-translator.ts";
 
 /** One reader of a stored response's events: what it lacks, then what comes. */
 export class ResponseEventStream implements Reader, Reading {

@@ -1,5 +1,6 @@
 import type { IngressBroker } from "@headrace/broker";
-import type { Priority, ResponseRequest } from "@headrace/contract";
+import type { Priority } from "@headrace/contract";
+import { readResponseRequest, toChatRequest, toResponseSpec } from "@headrace/endpoints";
 
 import type { Caller } from "../caller.ts";
 import {
@@ -12,7 +13,6 @@ import {
   toMs,
   type JobForm,
 } from "../submission-form.ts";
-import { readResponseRequest, toChatRequest } from "./chat-request.ts";
 
 /** A response as its caller wants it. */
 export interface ResponseForm {
@@ -57,12 +57,7 @@ export async function readResponseForm(
       on_retry: "continue",
       metadata: request.metadata ?? {},
       request: chat,
-      response: {
-        is_background: isBackground,
-        is_stored: isStored,
-        has_instructions: typeof request.instructions === "string",
-        echo: echoOf(request),
-      },
+      response: toResponseSpec(request),
     },
     weight: caller.weight,
     limits: caller.limits,
@@ -84,27 +79,3 @@ const SYNCHRONOUS = {
   priority: DEFAULTS.synchronousPriority,
   deadlineSeconds: DEFAULTS.synchronousDeadlineSeconds,
 } as const;
-
-/** What the response shows as it was sent. */
-const ECHOED = [
-  "max_tool_calls",
-  "parallel_tool_calls",
-  "prompt_cache_key",
-  "safety_identifier",
-  "tool_choice",
-  "user",
-] as const;
-
-const TIER_BY_TIER: Readonly<Partial<Record<string, string>>> = {
-  flex: "flex",
-  priority: "priority",
-  fast: "priority",
-};
-
-function echoOf(request: ResponseRequest): Record<string, unknown> {
-  const tier = TIER_BY_TIER[request.service_tier ?? ""];
-  const sent = ECHOED.map((name) => [name, request[name]]);
-  return Object.fromEntries(
-    [...sent, ["service_tier", tier]].filter(([, value]) => value !== undefined && value !== null),
-  );
-}

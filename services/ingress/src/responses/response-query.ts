@@ -1,10 +1,9 @@
 import type { IncomingMessage } from "node:http";
 
+import { refusal, validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import { pageLimitSchema } from "../query.ts";
-import { validate } from "../validation.ts";
-import { refusal } from "./refusal.ts";
 
 const flag = z.enum(["true", "false"]);
 const sequenceNumber = z

@@ -1,21 +1,10 @@
 import type { IngressBroker, WholeRecord } from "@headrace/broker";
-import {
-  findResponseJob,
-  isTerminal,
-  PlatformError,
-  START,
-  type Cursor,
-  type Response,
-} from "@headrace/contract";
+import { findResponseJob, isTerminal, PlatformError, type Response } from "@headrace/contract";
+import { readEndedResponse, toOpenResponse } from "@headrace/endpoints";
 
 import type { Caller } from "../caller.ts";
 import { pathParameter, type Exchange } from "../exchange.ts";
 import type { Services } from "../services.ts";
-import { ResponseTranslator } from "./response-translator.ts";
-import { toOpenResponse } from "./response-view.ts";
-
-/** Entries read from a log at a time. */
-const PAGE = 256;
 
 /**
  * Find the job of the response that the path names.
@@ -36,17 +25,7 @@ export async function findResponse(
 
 /** Read a response as it stands: of one that has ended all that it says, of an open one its state. */
 export async function readResponse(broker: IngressBroker, record: WholeRecord): Promise<Response> {
-  if (!isTerminal(record.status)) return toOpenResponse(record);
-  const translator = new ResponseTranslator(record);
-  let after: Cursor = START;
-  while (true) {
-    const entries = await broker.readLog(record.id, after, PAGE);
-    for (const entry of entries) {
-      translator.take(entry);
-      after = entry.cursor;
-    }
-    if (entries.length < PAGE) return translator.response;
-  }
+  return isTerminal(record.status) ? readEndedResponse(broker, record) : toOpenResponse(record);
 }
 
 function orNull(error: unknown): null {

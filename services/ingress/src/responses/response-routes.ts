@@ -5,6 +5,7 @@ import {
   type ResponseDeleted,
   type ResponseItemList,
 } from "@headrace/contract";
+import { findPlace, firstPlace, refusal, toResponse } from "@headrace/endpoints";
 
 import { admit, type Admitted } from "../admission.ts";
 import { sendJson, type Headers } from "../answer.ts";
@@ -17,11 +18,8 @@ import { toInputItems } from "./input-items.ts";
 import { StreamedResponse, WholeResponse } from "./response-deliveries.ts";
 import { ResponseEventStream } from "./response-event-stream.ts";
 import { readResponseForm, type ResponseForm } from "./response-form.ts";
-import { findPlace, firstPlace } from "./response-place.ts";
 import { readItemsQuery, readResponseQuery } from "./response-query.ts";
 import { findResponse, readResponse } from "./response-record.ts";
-import { refusal } from "./refusal.ts";
-import { toResponse } from "./response-view.ts";
 
 /** OpenAI's Responses API. */
 export function responseRoutes(services: Services): Route[] {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { ResponseTranslator } from "./response-translator.ts";
-import { attempt, ends, entry, responseJob, says, tell } from "./translation-bench.ts";
+import { attempt, ends, entry, responseJob, says, tell } from "./test-translation.ts";
 
 const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 const FINISH = (id: string, reason: string) => says(id, {}, { finish_reason: reason });

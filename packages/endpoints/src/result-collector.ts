@@ -1,27 +1,20 @@
-import {
-  isTerminalEntry,
-  type IngressBroker,
-  type JobRecord,
-  type LogEntry,
-} from "@headrace/broker";
+import { isTerminalEntry, type LogEntry } from "@headrace/broker";
 import {
   choiceDeltaSchema,
   jobEndSchema,
   ResultBuilder,
-  START,
-  type Cursor,
   type Endpoint,
   type JobEnd,
+  type JobId,
   type TerminalStatus,
 } from "@headrace/contract";
 import { z } from "zod";
 
+import { readEntries, type LogReader } from "./log-reader.ts";
+
 const deltasSchema = z.array(choiceDeltaSchema);
 const vectorsSchema = z.array(z.unknown());
 const attemptSchema = z.object({ reset: z.boolean() });
-
-/** Entries read from a log at a time. */
-const PAGE = 256;
 
 /** A job's end, with the response it came to. */
 export interface Ending {
@@ -32,7 +25,7 @@ export interface Ending {
 
 /** What a result says of its job. */
 export interface CollectedJob {
-  readonly id: string;
+  readonly id: JobId;
   readonly endpoint: Endpoint;
   readonly model: string;
 }
@@ -93,17 +86,14 @@ export function responseId(endpoint: Endpoint, job: string): string {
 }
 
 /** Read what a job that has ended came to. @returns null when its log is gone */
-export async function readEnding(broker: IngressBroker, record: JobRecord): Promise<Ending | null> {
-  const { endpoint, model } = record.spec;
-  const collector = new ResultCollector({ id: record.id, endpoint, model });
-  let after: Cursor = START;
-  while (true) {
-    const entries = await broker.readLog(record.id, after, PAGE);
-    for (const entry of entries) {
-      const ending = collector.take(entry);
-      if (ending !== null) return ending;
-      after = entry.cursor;
-    }
-    if (entries.length < PAGE) return null;
+export async function readEnding(
+  log: LogReader,
+  { id, spec }: { readonly id: JobId; readonly spec: Omit<CollectedJob, "id"> },
+): Promise<Ending | null> {
+  const collector = new ResultCollector({ id, endpoint: spec.endpoint, model: spec.model });
+  for await (const entry of readEntries(log, id)) {
+    const ending = collector.take(entry);
+    if (ending !== null) return ending;
   }
+  return null;
 }

@@ -1,9 +1,9 @@
-import type { WholeRecord } from "@headrace/broker";
 import {
   responseIdOf,
   type ErrorBody,
   type JobId,
   type JobSpec,
+  type JobStatus,
   type Response,
   type ResponseUsage,
   type Usage,
@@ -76,8 +76,8 @@ export function toResponse(job: ResponseJob, state: ResponseState): Response {
 }
 
 /** Show a job that is open; its output is in its events. */
-export function toOpenResponse(record: WholeRecord): Response {
-  return toResponse(record, { status: record.status === "queued" ? "queued" : "in_progress" });
+export function toOpenResponse(job: ResponseJob & { readonly status: JobStatus }): Response {
+  return toResponse(job, { status: job.status === "queued" ? "queued" : "in_progress" });
 }
 
 const cachedSchema = z.looseObject({ cached_tokens: z.int().min(0) });

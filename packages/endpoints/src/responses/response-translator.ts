@@ -11,7 +11,7 @@ import {
 } from "@headrace/contract";
 import { z } from "zod";
 
-import { findError } from "../job-view.ts";
+import { findError } from "../job-error.ts";
 import { OutputEvents, type EventBody } from "./output-events.ts";
 import { toResponse, type ResponseJob, type ResponseState } from "./response-view.ts";
 import { SequenceNumbers } from "./sequence-numbers.ts";

@@ -1,11 +1,9 @@
-import { isTerminalEntry, type IngressBroker } from "@headrace/broker";
+import { isTerminalEntry } from "@headrace/broker";
 import { PlatformError, START, type Cursor } from "@headrace/contract";
 
+import { readEntries, type LogReader } from "../log-reader.ts";
 import { ResponseTranslator, type ResponseEvent } from "./response-translator.ts";
 import type { ResponseJob } from "./response-view.ts";
-
-/** Entries read from a log at a time. */
-const PAGE = 256;
 
 /** Where a reader is in a response's events, and what it takes to tell it the rest. */
 export interface ResponsePlace {
@@ -18,9 +16,6 @@ export interface ResponsePlace {
   readonly known: number;
   readonly isEnded: boolean;
 }
-
-/** Whoever has the log of a job. */
-export type LogReader = Pick<IngressBroker, "readLog">;
 
 /** The beginning of a response's events. */
 export function firstPlace(job: ResponseJob, known = -1): ResponsePlace {
@@ -45,19 +40,15 @@ export async function findPlace(
 ): Promise<ResponsePlace> {
   const { translator } = firstPlace(job);
   if (known < translator.firstOutputNumber) return firstPlace(job, known);
-  let after: Cursor = START;
-  while (true) {
-    const entries = await log.readLog(job.id, after, PAGE);
-    for (const entry of entries) {
-      after = entry.cursor;
-      const events = translator.take(entry);
-      const at = events.findIndex((event) => event.sequence_number === known);
-      if (at === -1) continue;
-      const pending = events.slice(at + 1);
-      return { translator, after, pending, known, isEnded: isTerminalEntry(entry.type) };
-    }
-    if (entries.length < PAGE) throw lost();
+  for await (const entry of readEntries(log, job.id)) {
+    const events = translator.take(entry);
+    const at = events.findIndex((event) => event.sequence_number === known);
+    if (at === -1) continue;
+    const pending = events.slice(at + 1);
+    const isEnded = isTerminalEntry(entry.type);
+    return { translator, after: entry.cursor, pending, known, isEnded };
   }
+  throw lost();
 }
 
 function lost(): PlatformError {

@@ -6,11 +6,7 @@ import {
   type TerminalStatus,
 } from "@headrace/contract";
 
-import type { Headers } from "./answer.ts";
-import { findError } from "./job-view.ts";
-
-/** The job was accepted and has ended: sending it again is a new job, for the caller to decide. */
-export const NO_RETRY: Headers = { "x-should-retry": "false" };
+import { findError } from "./job-error.ts";
 
 /** What a synchronous call is answered when its job ended without a result. */
 export interface CallError {

@@ -3,10 +3,11 @@ import { isAfter, type Cursor, type JobId } from "@headrace/contract";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { findPlace, type LogReader } from "./response-place.ts";
+import type { LogReader } from "../log-reader.ts";
+import { findPlace } from "./response-place.ts";
 import type { ResponseEvent } from "./response-translator.ts";
 import type { ResponseJob } from "./response-view.ts";
-import { attempt, ends, responseJob, says, tell } from "./translation-bench.ts";
+import { attempt, ends, responseJob, says, tell } from "./test-translation.ts";
 
 /** A log that is held in a list. */
 class ListedLog implements LogReader {

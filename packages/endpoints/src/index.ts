@@ -1,0 +1,13 @@
+export { toCallError } from "./call-error.ts";
+export { REQUESTS_BY_ENDPOINT } from "./engine-request.ts";
+export { findError } from "./job-error.ts";
+export { parseJson } from "./json.ts";
+export { readEnding, responseId, ResultCollector } from "./result-collector.ts";
+export { readResponseRequest, toChatRequest } from "./responses/chat-request.ts";
+export { readEndedResponse } from "./responses/ended-response.ts";
+export { refusal } from "./responses/refusal.ts";
+export { findPlace, firstPlace, type ResponsePlace } from "./responses/response-place.ts";
+export { toResponseSpec } from "./responses/response-spec.ts";
+export { ResponseTranslator, type ResponseEvent } from "./responses/response-translator.ts";
+export { toOpenResponse, toResponse, type ResponseJob } from "./responses/response-view.ts";
+export { validate } from "./validation.ts";

@@ -1,0 +1,39 @@
+import { isUtf8 } from "node:buffer";
+
+import { PlatformError } from "@headrace/contract";
+
+import { assertBounded, findForbiddenKey } from "./json-structure.ts";
+
+/**
+ * Parse what came from outside.
+ *
+ * @throws PlatformError `request_invalid` for what is empty or not JSON in UTF-8, nests too deeply
+ *   or holds too much, or has a `__proto__` key
+ */
+export function parseJson(bytes: Buffer): unknown {
+  if (bytes.length === 0) throw invalid("the body is empty; expected a JSON object");
+  if (!isUtf8(bytes)) throw invalid("the body is not valid UTF-8");
+  assertBounded(bytes);
+  const body = parse(bytes.toString());
+  const forbidden = findForbiddenKey(bytes, body);
+  if (forbidden !== null) {
+    throw new PlatformError("request_invalid", `${forbidden}: this name is not allowed`, {
+      param: forbidden,
+    });
+  }
+  return body;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // The parser's own message quotes the body.
+    const place = /at position \d+/.exec(error instanceof Error ? error.message : "");
+    throw invalid(place ? `the body is not valid JSON ${place[0]}` : "the body is not valid JSON");
+  }
+}
+
+function invalid(message: string): PlatformError {
+  return new PlatformError("request_invalid", message);
+}
