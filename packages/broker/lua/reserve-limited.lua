@@ -7,8 +7,9 @@
 -- KEYS[5]  owed      hash    key id -> tokens reserved for open jobs
 -- KEYS[6]  holders   set     key ids that may have holds
 -- KEYS[7]  address   hash    bucket `requests` of the caller's address, over all the tenant's keys
--- KEYS[8]  record    string  "<digest> <job id>" of an Idempotency-Key; absent without one
--- ARGV[1..4]   id, lease, digest, keep: as in reserve
+-- KEYS[8]  stored    hash    what the tenant's jobs take of Redis
+-- KEYS[9]  record    string  "<digest> <job id>" of an Idempotency-Key; absent without one
+-- ARGV[1..4]   id, lease, digest, keep: as reserve has them
 -- ARGV[5]  tenant    prefix of the tenant's keys
 -- ARGV[6]  key       id of the key
 -- ARGV[7]  model     name
@@ -19,20 +20,23 @@
 -- ARGV[17] month     UTC, as 2026-11, by the caller's clock: it decides once a month
 -- ARGV[18] holds     '1' when the key has limits, '' when only the address has
 -- ARGV[19] fresh     '1' when it is a new job whatever the record says
+-- ARGV[20] bytes     that it will take of Redis beyond what every job does
+-- ARGV[21] most      bytes that the tenant's jobs may take as full as Redis is, '0' for any number
 --
 -- Returns {verdict, id, reserved, reason, wait, requests limit, remaining, reset, tokens limit,
 -- remaining, reset}. The first three as in reserve, or {-2, id, 0} when a limit forbids it, by the
 -- reason: requests | tokens | address (wait = ms until it would be let in; -1 = never, it is more
--- than the limit), jobs, month_tokens, month_cost. Of buckets that count alike the one with the least
--- left is told; resets are ms until it is full, limits 0 where there is none. What is refused, or has
+-- than the limit), jobs, month_tokens, month_cost, memory (wait = bytes that the tenant's jobs take).
+-- Of buckets that count alike the one with the least left is told; resets are ms until it is full, limits 0 where there is none. What is refused, or has
 -- its job already, takes nothing.
 -- @include clock
 -- @include booking
 -- @include hold
 -- @include budget
+-- @include stored
 local id, tenant, key, model, tokens = ARGV[1], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local most_open, month_tokens, month_cost = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
-local now = now_ms()
+local bytes, now = tonumber(ARGV[20]), now_ms()
 
 local of_key = read_buckets(KEYS[3], {'requests', 'tokens', 'requests ' .. model, 'tokens ' .. model},
   {ARGV[9], ARGV[10], ARGV[11], ARGV[12]}, now)
@@ -65,6 +69,8 @@ local function refusal()
   local wait, reason = longest_wait()
   if reason then return reason, wait end
   if most_open > 0 and redis.call('ZCARD', KEYS[4]) >= most_open then return 'jobs', 0 end
+  local stored = share_held(KEYS[1], KEYS[8], bytes, tonumber(ARGV[21]))
+  if stored then return 'memory', stored end
   return nil
 end
 
@@ -81,12 +87,12 @@ local function reply(verdict, reason, wait)
     told_of(of_key[2], of_key[4])}
 end
 
-local first = ARGV[19] ~= '1' and find_first(KEYS[8], KEYS[2], ARGV[3])
+local first = ARGV[19] ~= '1' and find_first(KEYS[9], KEYS[2], ARGV[3])
 if first then return reply(first, '', 0) end
 -- This very submit again: all of it was done, and the reply was lost.
 if redis.call('ZSCORE', KEYS[1], id) then return reply({1, id, 1}, '', 0) end
 -- What is refused must not be taken for the call before it, when it is repeated.
-if ARGV[19] == '1' and KEYS[8] then redis.call('DEL', KEYS[8]) end
+if ARGV[19] == '1' and KEYS[9] then redis.call('DEL', KEYS[9]) end
 local reason, wait = refusal()
 if reason then return reply({-2, id, 0}, reason, wait) end
 
@@ -97,8 +103,9 @@ if ARGV[18] == '1' then
   redis.call('SADD', KEYS[6], key)
   redis.call('HINCRBY', KEYS[5], key, ARGV[8])
 end
+note_stored(KEYS[8], id, bytes)
 book(id, now, {
-  jobs = KEYS[1], reserved = KEYS[2], record = KEYS[8],
+  jobs = KEYS[1], reserved = KEYS[2], record = KEYS[9],
   lease = ARGV[2], digest = ARGV[3], keep = ARGV[4],
 })
 return reply({1, id, 1}, '', 0)

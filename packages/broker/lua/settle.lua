@@ -8,17 +8,21 @@
 -- ARGV[3]  keep    ms that a day's, or a month's, usage is kept
 -- ARGV[4..] per job, in the order they stand in the outbox: ms and sequence of its place, day it
 --          ended (UTC, 2026-11-25), key id, model, 1 (0 when it has been counted, and this is the rest
---          of its GPU time), tokens in, tokens out, µs of GPU, cost in billionths; id, and of what it holds the kind ('' when it holds nothing) and the tokens
+--          of its GPU time), tokens in, tokens out, µs of GPU, cost in billionths; id, and of what it holds the kind ('' when it holds nothing) and the
+--          tokens; bytes that are kept of it, '' where nobody knows
 --
 -- Writes, as `<key id> <what> <model>` -> whole number,
 --   <tenant>:usage:<day>    hash  jobs, in, out, gpu, cost
 --   <tenant>:month:<month>  hash  `<key id> tokens` and `<key id> cost`, of all models
 --
+-- and in <tenant>:stored what is kept of those that are in the tenant's list.
+--
 -- Returns how many were counted. Those up to the place in KEYS[1] were, and are skipped: a crash
 -- between this and the outbox' trim brings them again.
 -- @include clock
 -- @include hold
-local FIELDS = 13
+-- @include stored
+local FIELDS = 14
 local tenant, code, keep = ARGV[1], ARGV[2], ARGV[3]
 local ms, sequence = string.match(redis.call('HGET', KEYS[1], code) or '0-0', '^(%d+)-(%d+)$')
 ms, sequence = tonumber(ms), tonumber(sequence)
@@ -54,6 +58,11 @@ for at = 4, #ARGV, FIELDS do
         key = key, kind = ARGV[at + 11], id = ARGV[at + 10], tokens = ARGV[at + 12], model = model,
       }
       give_back(tenant, hold, tokens_in + tokens_out, now)
+    end
+    local id, kept = ARGV[at + 10], tonumber(ARGV[at + 13])
+    -- A job that was delivered and forgotten meanwhile is in no list.
+    if kept and redis.call('ZSCORE', tenant .. ':jobs', id) then
+      note_stored(tenant .. ':stored', id, kept - JOB_BYTES)
     end
   end
 end

@@ -25,6 +25,7 @@ export const REFUSALS = [
   "jobs",
   "month_tokens",
   "month_cost",
+  "memory",
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 /** The same for metrics, with what no limit of the key's is to blame for. */
@@ -40,8 +41,19 @@ export interface Asked {
   readonly addressLimit: number;
 }
 
+/** What the job of a refusal by memory had asked for. */
+export interface AskedBytes {
+  /** What the tenant's jobs take of Redis. */
+  readonly heldBytes: number;
+  /** What they may take, as full as it is. */
+  readonly mostBytes: number;
+}
+
 /** When a job may have ended that is in the way: nobody knows, so it is a guess. */
 const JOBS_RETRY_MS = 1_000;
+/** When there may be room: a guess, too. */
+const MEMORY_RETRY_MS = 10_000;
+const BYTES_PER_MEBIBYTE = 1_048_576;
 const MS_PER_SECOND = 1_000;
 
 /**
@@ -50,7 +62,11 @@ const MS_PER_SECOND = 1_000;
  * @param waitMs until it would be let in; below 0 when it would not be, however long it waits
  * @returns `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota`
  */
-export function toRefusal(reason: Refusal, waitMs: number, asked: Asked): PlatformError {
+export function toRefusal(
+  reason: Exclude<Refusal, "memory">,
+  waitMs: number,
+  asked: Asked,
+): PlatformError {
   const { limits, model, tokens, kind } = asked;
   const ofModel = limits.models?.[model];
   switch (reason) {
@@ -87,6 +103,18 @@ export function toRefusal(reason: Refusal, waitMs: number, asked: Asked): Platfo
       return new PlatformError("insufficient_quota", message, { waitMs: null, reason });
     }
   }
+}
+
+/** Say that a tenant's jobs take as much of Redis as they may. @returns `share_exceeded` */
+export function toShareRefusal({ heldBytes, mostBytes }: AskedBytes): PlatformError {
+  const [held, most] = [heldBytes, mostBytes].map((bytes) =>
+    (bytes / BYTES_PER_MEBIBYTE).toFixed(1),
+  );
+  const message = `your jobs take ${held} MiB of the queue's memory, and may take ${most} MiB while it is as full as now; the job is not accepted: delete jobs that have ended, have them kept for less time (retention_seconds), or wait until some are over`;
+  return new PlatformError("share_exceeded", message, {
+    waitMs: MEMORY_RETRY_MS,
+    reason: "memory",
+  });
 }
 
 /**

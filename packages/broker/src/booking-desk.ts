@@ -1,19 +1,28 @@
-import { createHash } from "node:crypto";
-
 import { findJobId, PlatformError, type JobId, type KeyLimits } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
-import { REFUSALS, toRefusal, type Asked, type Quota } from "./allowance.ts";
+import {
+  REFUSALS,
+  toRefusal,
+  toShareRefusal,
+  type Allowance,
+  type Asked,
+  type Quota,
+} from "./allowance.ts";
 import { giveBack, type Hold } from "./hold.ts";
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
+import { ROOT_KEY, toRecord, toRecordKeys } from "./request-record.ts";
 import { script } from "./script.ts";
 import type { Submission } from "./submission.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
 const unbook = script("unbook", z.int());
-const reserve = script("reserve", z.tuple([z.literal([1, 0, -1]), z.string(), z.literal([0, 1])]));
+const reserve = script(
+  "reserve",
+  z.tuple([z.literal([1, 0, -1, -2]), z.string(), z.literal([0, 1]), z.int()]),
+);
 /** Limit, what is left, and ms until it is full. */
 const BUCKET_REPLY = [z.int(), z.int(), z.int()] as const;
 const reserveLimited = script(
@@ -33,10 +42,6 @@ const reserveLimited = script(
 const BOOKING_LEASE_MS = 60_000;
 /** How long a tenant that was entered is taken to be there still: one round trip in so long. */
 const TENANT_MS = 5_000;
-/** OpenAI and Stripe remember a key for a day at the least. */
-const IDEMPOTENCY_MS = 24 * 3_600 * 1_000;
-/** How long OpenAI's SDK may take to repeat a call: it waits for an answer for ten minutes. */
-const SDK_RETRY_MS = 600_000;
 /** Costs are counted in whole billionths. */
 const BILLIONTHS = 1e9;
 /** The address of a caller that has none: a connection that is closed by now. */
@@ -50,7 +55,18 @@ export interface Booking {
   readonly isOpen: boolean;
 }
 
-/** Books jobs with their tenants: idempotency, limits, the tenant's list. */
+/** What a job takes of Redis, and what its tenant's jobs may. */
+export interface Room {
+  /** Beyond what every job takes. */
+  readonly bytes: number;
+  /** Null while nobody can have more than its share. */
+  readonly mostBytes: number | null;
+}
+
+/** The verdict, the job's id, and whether nobody knows yet if it was accepted. */
+type Reservation = [1 | 0 | -1, string, 0 | 1];
+
+/** Books jobs with their tenants: idempotency, limits, the tenant's list and its share of Redis. */
 export class BookingDesk {
   readonly #redis: Redis;
   readonly #addressLimit: number;
@@ -66,23 +82,25 @@ export class BookingDesk {
   }
 
   /** Whether a job may be refused here, so that its accept has to wait for the booking. */
-  canRefuse({ idempotencyKey, limits }: Submission): boolean {
-    return idempotencyKey !== null || limits !== null || this.#addressLimit > 0;
+  canRefuse({ idempotencyKey, limits }: Submission, { mostBytes }: Room): boolean {
+    const isLimited = limits !== null || this.#addressLimit > 0;
+    return idempotencyKey !== null || isLimited || mostBytes !== null;
   }
 
   /**
    * Book a job, or find the one that its Idempotency-Key has.
    *
    * @throws PlatformError `idempotency_key_reused`; `rate_limit_exceeded`, `job_limit_exceeded` or
-   *   `insufficient_quota` where a limit forbids the job
+   *   `insufficient_quota` where a limit forbids the job; `share_exceeded` where its tenant's jobs take
+   *   as much of Redis as they may
    */
-  async book(job: JobId, submission: Submission): Promise<Booking> {
+  async book(job: JobId, submission: Submission, room: Room): Promise<Booking> {
     const { tenant } = submission.spec;
     await this.#registerTenant(tenant);
     const isLimited = submission.limits !== null || this.#addressLimit > 0;
     const [verdict, text, isOpen] = isLimited
-      ? await this.#reserveWithin(submission.limits ?? {}, job, submission)
-      : await this.#reserve(job, submission);
+      ? await this.#reserveWithin(job, submission, room)
+      : await this.#reserve(job, submission, room);
     const id = findJobId(text);
     if (id === null) throw new PlatformError("internal", "the ledger answered with no job id");
     if (verdict === -1) {
@@ -121,7 +139,7 @@ export class BookingDesk {
       await Promise.all([
         unbook(
           this.#redis,
-          [keys.jobs(tenant), keys.reserved(tenant), ...record],
+          [keys.jobs(tenant), keys.reserved(tenant), keys.stored(tenant), ...record],
           [id, `${id} ${record.join("")}`],
         ),
         limits === null ? null : giveBack(this.#redis, toHold(id, submission), 0),
@@ -140,30 +158,31 @@ export class BookingDesk {
     this.#tenants.set(tenant, nowMs);
   }
 
-  async #reserve(job: JobId, submission: Submission): Promise<[1 | 0 | -1, string, 0 | 1]> {
+  async #reserve(job: JobId, submission: Submission, room: Room): Promise<Reservation> {
     const { tenant } = submission.spec;
     const record = toRecord(submission);
-    return reserve(
+    const [verdict, text, isOpen, heldBytes] = await reserve(
       this.#redis,
-      [keys.jobs(tenant), keys.reserved(tenant), ...toRecordKeys(record)],
+      [keys.jobs(tenant), keys.reserved(tenant), keys.stored(tenant), ...toRecordKeys(record)],
       [
         job,
         BOOKING_LEASE_MS,
+        room.bytes,
+        room.mostBytes ?? 0,
         ...(record === null ? [] : [record.digest, record.keepMs, record.isFresh ? "1" : ""]),
       ],
     );
+    if (verdict === -2) throw toShareRefusal({ heldBytes, mostBytes: room.mostBytes ?? 0 });
+    return [verdict, text, isOpen];
   }
 
-  async #reserveWithin(
-    limits: KeyLimits,
-    job: JobId,
-    submission: Submission,
-  ): Promise<[1 | 0 | -1, string, 0 | 1]> {
+  async #reserveWithin(job: JobId, submission: Submission, room: Room): Promise<Reservation> {
     const { address = NOWHERE, onAllowance } = submission;
+    const limits = submission.limits ?? {};
     const record = toRecord(submission);
     const hold = toHold(job, submission);
     const { tenant, key, kind, model } = hold;
-    const [verdict, text, isOpen, reason, waitMs, ...quotas] = await reserveLimited(
+    const [verdict, text, isOpen, reason, wait, ...quotas] = await reserveLimited(
       this.#redis,
       [
         keys.jobs(tenant),
@@ -173,6 +192,7 @@ export class BookingDesk {
         keys.owed(tenant),
         keys.holders(tenant),
         keys.address(tenant, address),
+        keys.stored(tenant),
         ...toRecordKeys(record),
       ],
       [
@@ -188,16 +208,17 @@ export class BookingDesk {
         new Date().toISOString().slice(0, "2026-11".length),
         submission.limits === null ? "" : "1",
         record?.isFresh === true ? "1" : "",
+        room.bytes,
+        room.mostBytes ?? 0,
       ],
     );
-    const [requestLimit, requestsLeft, requestsReset, tokenLimit, tokensLeft, tokensReset] = quotas;
-    onAllowance?.({
-      requests: toQuota(requestLimit, requestsLeft, requestsReset),
-      tokens: toQuota(tokenLimit, tokensLeft, tokensReset),
-    });
+    onAllowance?.(toAllowance(quotas));
+    if (reason === "memory") {
+      throw toShareRefusal({ heldBytes: wait, mostBytes: room.mostBytes ?? 0 });
+    }
     if (verdict === -2) {
       const asked: Asked = { ...hold, limits, addressLimit: this.#addressLimit };
-      throw toRefusal(reason === "" ? "requests" : reason, waitMs, asked);
+      throw toRefusal(reason === "" ? "requests" : reason, wait, asked);
     }
     return [verdict, text, isOpen];
   }
@@ -222,9 +243,6 @@ export function toBudgets({ monthly_tokens: tokens = 0, monthly_cost: cost }: Ke
   return [tokens, cost === undefined ? 0 : Math.max(1, Math.round(cost * BILLIONTHS))];
 }
 
-/** The key of a job that names none: the operator's own. */
-export const ROOT_KEY = "root";
-
 /** What a job takes of its key's limits, where it has any. */
 export function toHold(job: JobId, { spec, attachedTo, batch }: Submission): Hold {
   const { tenant, key = ROOT_KEY, endpoint, request } = spec;
@@ -239,46 +257,17 @@ export function toHold(job: JobId, { spec, attachedTo, batch }: Submission): Hol
   };
 }
 
+/** As the script tells it: of requests limit, what is left, ms until full; then the same of tokens. */
+type QuotaReply = readonly [number, number, number, number, number, number];
+
+function toAllowance(quotas: QuotaReply): Allowance {
+  const [requestLimit, requestsLeft, requestsReset, tokenLimit, tokensLeft, tokensReset] = quotas;
+  return {
+    requests: toQuota(requestLimit, requestsLeft, requestsReset),
+    tokens: toQuota(tokenLimit, tokensLeft, tokensReset),
+  };
+}
+
 function toQuota(limit: number, remaining: number, resetMs: number): Quota | null {
   return limit === 0 ? null : { limit, remaining, resetMs };
-}
-
-/** What is remembered of a request, so that it is known when it comes again. */
-interface RequestRecord {
-  readonly key: string;
-  readonly digest: string;
-  readonly keepMs: number;
-  /** It is a new job whatever is remembered under the same key. */
-  readonly isFresh: boolean;
-}
-
-function toRecord(submission: Submission): RequestRecord | null {
-  const { spec, attachedTo, deadlineMs, idempotencyKey, sdkTry } = submission;
-  const { tenant, key = ROOT_KEY } = spec;
-  if (idempotencyKey !== null) {
-    const keepMs = IDEMPOTENCY_MS + deadlineMs;
-    const digest = digestOf(submission);
-    return { key: keys.once(tenant, idempotencyKey), digest, keepMs, isFresh: false };
-  }
-  if (sdkTry === undefined) return null;
-  const kind = attachedTo === null ? "later" : "now";
-  const digest = digestOf(submission);
-  const again = keys.again(tenant, `${kind} ${key} ${digest}`);
-  return { key: again, digest, keepMs: SDK_RETRY_MS, isFresh: true };
-}
-
-function toRecordKeys(record: RequestRecord | null): string[] {
-  return record === null ? [] : [record.key];
-}
-
-/**
- * Two requests under one Idempotency-Key are the same when all that the caller chose is the same.
- * It may repeat them with another API key of its tenant: its own may just have been replaced.
- */
-function digestOf({ spec, askedRequest, deadlineMs, retentionMs }: Submission): string {
-  const { admit_ms: _timing, key: _apiKey, ...chosen } = spec;
-  const asked = { ...chosen, request: askedRequest ?? chosen.request };
-  return createHash("sha256")
-    .update(JSON.stringify([asked, deadlineMs, retentionMs]))
-    .digest("base64url");
 }

@@ -6,6 +6,7 @@ import { HoldSweep } from "./hold.ts";
 import { keys } from "./keys.ts";
 import { script } from "./script.ts";
 
+const strike = script("strike", z.int());
 const unbook = script("unbook", z.int());
 
 const PAGE = 500;
@@ -51,7 +52,12 @@ export class BookingSweep {
   #unbook(tenant: string, { job, record, text }: Booking): Promise<number> {
     return unbook(
       this.#redis,
-      [keys.jobs(tenant), keys.reserved(tenant), ...(record === "" ? [] : [record])],
+      [
+        keys.jobs(tenant),
+        keys.reserved(tenant),
+        keys.stored(tenant),
+        ...(record === "" ? [] : [record]),
+      ],
       [job, text],
     );
   }
@@ -75,7 +81,7 @@ export class BookingSweep {
       const jobs = jobIdSchema.array().parse(found);
       const exist = await Promise.all(jobs.map((job) => this.#exists(job)));
       const gone = jobs.filter((_job, at) => !exist[at]);
-      if (gone.length > 0) await this.#redis.zrem(list, ...gone);
+      if (gone.length > 0) await strike(this.#redis, [list, keys.stored(tenant)], gone);
       this.#places.set(list, from + jobs.length - gone.length);
       if (jobs.length === PAGE) continue;
       this.#places.delete(list);

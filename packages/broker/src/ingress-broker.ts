@@ -9,6 +9,7 @@ import {
   type JobId,
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
+import { z } from "zod";
 
 import type { Allowance } from "./allowance.ts";
 import { readAllowance, type LimitedKey } from "./allowance-reading.ts";
@@ -18,7 +19,6 @@ import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
 import { AuditLog, type AuditListener } from "./audit-log.ts";
 import { BatchRegistry } from "./batches/batch-registry.ts";
 import { FileRegistry } from "./batches/file-registry.ts";
-import { assertAlwaysSynced, assertFit, assertReplicated } from "./fitness.ts";
 import type { Follower, Reader } from "./follower.ts";
 import { ChangeConfirmation } from "./change-confirmation.ts";
 import { guard } from "./guard.ts";
@@ -34,11 +34,14 @@ import { cancelJob } from "./cancel.ts";
 import { keys } from "./keys.ts";
 import { RedisWatch } from "./redis-watch.ts";
 import { ModelRegistry, type KnownModel } from "./model-registry.ts";
-import { connectSubscriber, connectProducer, whenReady, type Report } from "./redis.ts";
+import { connectSubscriber, connectProducer, type Report } from "./redis.ts";
+import { Readiness } from "./redis-readiness.ts";
 import { ReplicaConfirmation } from "./replica-confirmation.ts";
+import { script } from "./script.ts";
 import { readStanding, type Standing } from "./standing.ts";
 import { Settler } from "./settler.ts";
-import { SubmissionDesk, type Submission, type Submitted } from "./submission.ts";
+import type { Submission, Submitted } from "./submission.ts";
+import { SubmissionDesk } from "./submission-desk.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
 import { TenantDesk } from "./tenant-desk.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
@@ -50,12 +53,22 @@ import { EndedJobs } from "./webhooks/ended-jobs.ts";
 import { EndpointRegistry } from "./webhooks/endpoint-registry.ts";
 import { IngressWebhooks } from "./webhooks/ingress-webhooks.ts";
 
+const strike = script("strike", z.int());
+
+/** As of all that one tenant may hold of a process. */
+export const TENANT_SHARE = 0.75;
+
 export interface IngressBrokerOptions {
   readonly redisUrl: string;
   /** What a submit's answer is worth. */
   readonly durability: Durability;
   /** Requests a minute from one address, of each tenant; 0 = any number. */
   readonly addressLimit?: number;
+  /**
+   * What one tenant's jobs may take of Redis: this share of what they take and what is free together;
+   * 1 = all.
+   */
+  readonly tenantShare?: number;
   /** What an hour of one GPU costs, in the operator's unit of money; 0 where nobody says. */
   readonly gpuHourPrice?: number;
   /** Receives failures that no call can report, such as a lost connection. */
@@ -84,12 +97,8 @@ export interface AttachedCall {
 export class IngressBroker {
   readonly #redis: Redis;
   readonly #subscriber: Redis;
-  readonly #durability: Durability;
+  readonly #readiness: Readiness;
   readonly #report: Report;
-  /** Said once: readiness is asked for every few seconds. */
-  #hasWarned = false;
-  /** Of the connection, since it last served; undefined when there is none. */
-  #lastFailure: Error | undefined;
   readonly #ingress = `i-${randomUUID()}`;
   readonly #models: ModelRegistry;
   readonly #queues: JobQueues;
@@ -117,11 +126,9 @@ export class IngressBroker {
   /** Connects in the background: until Redis answers, calls fail with `queue_unavailable`. */
   constructor(options: IngressBrokerOptions) {
     const { redisUrl, durability, report, gpuHourPrice = 0, addressLimit = 0 } = options;
-    this.#durability = durability;
     this.#report = report;
     this.#redis = connectProducer(redisUrl, report);
-    this.#redis.on("error", (error) => (this.#lastFailure = error));
-    this.#redis.on("ready", () => (this.#lastFailure = undefined));
+    this.#readiness = new Readiness(this.#redis, durability, report);
     this.#subscriber = connectSubscriber(redisUrl, report);
     this.#models = new ModelRegistry(this.#redis);
     this.#queues = new JobQueues(this.#redis, report);
@@ -133,6 +140,7 @@ export class IngressBroker {
     this.#desk = new SubmissionDesk({
       ...tools,
       bookings: new BookingDesk(this.#redis, addressLimit, report),
+      tenantShare: options.tenantShare ?? TENANT_SHARE,
       watch: this.#watch,
       confirmation: this.#confirmation,
       unwanted: this.#unwanted,
@@ -167,33 +175,14 @@ export class IngressBroker {
     return this.#watch.fullness;
   }
 
-  /**
-   * Wait for Redis and check that it is fit to hold jobs.
-   *
-   * @throws PlatformError `queue_unavailable` when it is not there in time, evicts keys, or does
-   *   not sync its file as the durability level promises
-   */
+  /** @see Readiness.assertReady */
   async assertReady(timeoutMs: number): Promise<void> {
-    await this.#whenReached(timeoutMs);
-    await assertFit(this.#redis);
-    if (this.#durability !== "redis-always") return;
-    if ((await assertAlwaysSynced(this.#redis)) || this.#hasWarned) return;
-    this.#hasWarned = true;
-    this.#report(new Error("Redis does not tell its appendfsync policy: see that it is always"));
+    await this.#readiness.assertReady(timeoutMs);
   }
 
-  /** What the error says may be told to anybody; where Redis is, only its cause does. */
-  async #whenReached(timeoutMs: number): Promise<void> {
-    try {
-      await whenReady(this.#redis, timeoutMs);
-    } catch (cause) {
-      throw new PlatformError("queue_unavailable", "Redis cannot be reached", { cause });
-    }
-  }
-
-  /** Check for a replica, where submits need one. It may come and go: no reason not to start. */
+  /** @see Readiness.assertConfirmable */
   async assertConfirmable(): Promise<void> {
-    if (this.#durability === "replicated") await guard(assertReplicated(this.#redis));
+    await this.#readiness.assertConfirmable();
   }
 
   /** Sweep every 5 s, and settle what ends, unless another ingress does. */
@@ -232,10 +221,7 @@ export class IngressBroker {
    * @throws PlatformError `queue_unavailable` with what keeps Redis away as its cause
    */
   async inspect(): Promise<Inspection> {
-    if (this.#redis.status !== "ready") {
-      const message = "the connection to Redis is lost";
-      throw new PlatformError("queue_unavailable", message, { cause: this.#lastFailure });
-    }
+    this.#readiness.assertConnected();
     return guard(inspect(this.#redis, this.#models));
   }
 
@@ -384,7 +370,7 @@ export class IngressBroker {
   /** Delete what is stored of an ended job: its owner has the result and wants none kept. */
   async forget(tenant: string, job: JobId): Promise<void> {
     await this.#redis.del(keys.log(job), keys.entry(job));
-    await this.#redis.zrem(keys.jobs(tenant), job);
+    await strike(this.#redis, [keys.jobs(tenant), keys.stored(tenant)], [job]);
   }
 
   async close(): Promise<void> {

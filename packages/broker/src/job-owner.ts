@@ -1,8 +1,9 @@
 import type { JobId } from "@headrace/contract";
 import { z } from "zod";
 
-import { ROOT_KEY, toHold } from "./booking-desk.ts";
+import { toHold } from "./booking-desk.ts";
 import { HOLD_KINDS } from "./hold.ts";
+import { ROOT_KEY } from "./request-record.ts";
 import type { Submission } from "./submission.ts";
 import { estimateTokens } from "./token-estimate.ts";
 

@@ -38,6 +38,7 @@ import {
  * | `hr:{<code>}:inbox:<process>` | model | sharded channel | append, cancel | no storage | - | reader polls the log |
  * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's, or as the version | sweep, stalled check |
  * | `hr:{t:<tenant>}:jobs` | tenant | zset | reserve | jobs not yet forgotten | for ever | sweep |
+ * | `hr:{t:<tenant>}:stored` | tenant | hash | reserve, settle | bytes, one field per large job of the list | as the list | as the list |
  * | `hr:{t:<tenant>}:reserved` | tenant | zset | reserve, submit | keyed submits under way | for ever | sweep |
  * | `hr:{t:<tenant>}:webhooks` | tenant | hash | ingress, webhooks | 20 endpoints | for ever | - |
  * | `hr:{t:<tenant>}:webhook-secrets` | tenant | hash | ingress | one field | for ever | - |
@@ -164,6 +165,7 @@ export const keys = {
     `hr:{batches}:once:${tenant}:${digestOf(idempotencyKey)}`,
 
   jobs: (tenant: string): string => `hr:{t:${tenant}}:jobs`,
+  stored: (tenant: string): string => `hr:{t:${tenant}}:stored`,
   reserved: (tenant: string): string => `hr:{t:${tenant}}:reserved`,
   /** The caller's key may hold anything: only its digest becomes part of a Redis key. */
   once: (tenant: string, idempotencyKey: string): string =>

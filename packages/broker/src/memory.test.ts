@@ -30,7 +30,12 @@ async function openBench(): Promise<Bench> {
   const worker = new TestWorker();
   await worker.open(server.url, { version: "v1", report });
   onTestFinished(() => worker.stop());
-  const ingress = new IngressBroker({ redisUrl: server.url, durability: "redis", report });
+  const ingress = new IngressBroker({
+    redisUrl: server.url,
+    durability: "redis",
+    report,
+    tenantShare: 1,
+  });
   onTestFinished(() => ingress.close());
   await ingress.assertReady(READY_MS);
   const choices = { metadata: { prompt: PROMPT } };

@@ -23,6 +23,8 @@ export interface EndedJob {
   /** What attempts that did not end it have cost of the GPU's time, ms. */
   readonly gpuMs: number;
   readonly end: JobEnd;
+  /** What is kept of it in Redis, bytes; null where an earlier build, or its Redis, does not tell. */
+  readonly keptBytes: number | null;
   /** It has been told of before, and this is the rest of the GPU's time that it has cost. */
   readonly isRest: boolean;
   /** Place in the outbox: of two jobs of a model, the one that ended later has the greater. */
@@ -45,6 +47,7 @@ const fieldsSchema = z.object({
   gpu_ms: z.string().transform(Number),
   end: json.pipe(jobEndSchema),
   rest: z.string().optional(),
+  kept: z.string().optional(),
 });
 
 /** The head of a model's outbox. */
@@ -93,8 +96,10 @@ function parseFields(fields: readonly string[]): Omit<EndedJob, "place"> {
   for (let at = 0; at + 1 < fields.length; at += 2) {
     named.set(fields[at] ?? "", fields[at + 1] ?? "");
   }
-  const { job, gpu_ms: gpuMs, rest, ...told } = fieldsSchema.parse(Object.fromEntries(named));
-  return { id: job, gpuMs, isRest: rest !== undefined, ...told };
+  const { job, gpu_ms: gpuMs, rest, kept, ...told } = fieldsSchema.parse(Object.fromEntries(named));
+  // A key that is there takes some: 0 is a Redis that does not tell.
+  const keptBytes = Number(kept ?? 0) || null;
+  return { id: job, gpuMs, keptBytes, isRest: rest !== undefined, ...told };
 }
 
 function parsePlace(id: string): OutboxPlace {

@@ -19,10 +19,15 @@ const CLAIM_MARK = 0.85;
 const READ_MS = 1_000;
 /** As many digits of a run's id as the scripts keep. */
 const RUN_LENGTH = 8;
-/** What a job takes beside its request, bytes: ledger, lists and queue, rounded up. */
+/** What a job takes beside its request, bytes: ledger, lists and queue, rounded up. Also in lua/include/stored.lua. */
 const JOB_OVERHEAD_BYTES = 2_500;
 /** An allocator's size classes waste up to a quarter of what is asked for. */
 const ALLOCATION_FACTOR = 1.25;
+
+/** What a request takes of Redis' memory, bytes. */
+export function bytesOfRequest(requestBytes: number): number {
+  return Math.ceil(requestBytes * ALLOCATION_FACTOR);
+}
 
 /**
  * Knows how full Redis is, and whether it is fit to hold jobs, as of at most a second ago. What this
@@ -37,6 +42,7 @@ export class RedisWatch {
   #usedBytes = 0;
   /** 0 = Redis has no limit. */
   #limitBytes = 0;
+  #readings = 0;
   #unfitness: PlatformError | null = null;
   #run = "";
   readonly #forgetRun = (): void => void (this.#run = "");
@@ -82,9 +88,32 @@ export class RedisWatch {
     return this.fullness < SUBMIT_MARK;
   }
 
-  /** Count a job that is being taken in, until the next reading does. */
-  countJob(requestBytes: number): void {
-    this.#usedBytes += requestBytes * ALLOCATION_FACTOR + JOB_OVERHEAD_BYTES;
+  /**
+   * What one tenant's jobs may take, bytes, now that Redis is as full as it is: a share of what they
+   * take and what is free together. So one that has taken most leaves room for another, and two for a
+   * third, whatever each of them tries.
+   *
+   * @param share above 0; 1 for no limit
+   * @returns null while no tenant can have more
+   */
+  mostOfTenant(share: number): number | null {
+    const admitted = SUBMIT_MARK * this.#limitBytes;
+    if (this.#limitBytes === 0 || share >= 1 || this.#usedBytes <= share * admitted) return null;
+    return Math.max(0, Math.floor(((admitted - this.#usedBytes) * share) / (1 - share)));
+  }
+
+  /**
+   * Count a job that is being taken in, until the next reading does.
+   *
+   * @returns takes it back: the job was refused
+   */
+  countJob(requestBytes: number): () => void {
+    const bytes = bytesOfRequest(requestBytes) + JOB_OVERHEAD_BYTES;
+    const reading = this.#readings;
+    this.#usedBytes += bytes;
+    return () => {
+      if (this.#readings === reading) this.#usedBytes -= bytes;
+    };
   }
 
   /** Wait until jobs may be started, or the signal is aborted. */
@@ -110,6 +139,7 @@ export class RedisWatch {
       this.#run = (info.get("run_id") ?? "").slice(0, RUN_LENGTH);
       this.#usedBytes = Number(info.get("used_memory") ?? 0);
       this.#limitBytes = Number(info.get("maxmemory") ?? 0);
+      this.#readings += 1;
       if (this.#durability === null) return;
       this.#unfitness = await this.#judge(info, this.#durability);
       if (this.#unfitness !== null) {

@@ -35,8 +35,8 @@ interface JobUsage {
 }
 
 /**
- * Counts what ended jobs have used, and gives back what they held of their keys' limits, once each, in their tenants' slots, by key, model and day of
- * their end. The tenant's slot remembers how far each model's outbox is counted: no job leaves a
+ * Counts what ended jobs have used, by key, model and day of their end, gives back what they held of
+ * their keys' limits, and notes what is kept of them: once each, in their tenants' slots. The tenant's slot remembers how far each model's outbox is counted: no job leaves a
  * record of its own.
  *
  * @see docs/adr/011-outbox-and-usage.md
@@ -89,6 +89,7 @@ export class UsageBook implements EndTaker {
       job.id,
       owner.hold?.kind ?? "",
       owner.hold?.tokens ?? 0,
+      job.keptBytes ?? "",
     ];
   }
 }

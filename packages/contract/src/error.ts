@@ -68,7 +68,7 @@ export const ERRORS = {
   job_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
   /** As many batches are open as the tenant may have. */
   batch_limit_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
-  /** The tenant's calls hold as much of this server as one tenant's may. */
+  /** The tenant's calls hold as much of this server, or its jobs of the queue's memory, as one tenant's may. */
   share_exceeded: { status: 429, type: "rate_limit_error", retryable: true },
   /** The queue is too long for the job to start in time: it is refused rather than left to expire. */
   deadline_unreachable: { status: 429, type: "rate_limit_error", retryable: true },

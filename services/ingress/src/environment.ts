@@ -1,3 +1,4 @@
+import { TENANT_SHARE } from "@headrace/broker";
 import { durabilitySchema } from "@headrace/contract";
 import { integerVariable, LOG_LEVELS, portVariable } from "@headrace/runtime";
 import { z } from "zod";
@@ -21,6 +22,7 @@ const REVIEW_MS = 2_000;
 const LONGEST_REVIEW_MS = 30_000;
 /** A key that can be guessed is no key: 16 characters of a random one hold 80 bits and more. */
 const SHORTEST_KEY = 16;
+const SMALLEST_SHARE = 0.01;
 const MOST_ADDRESS_REQUESTS = 1_000_000_000;
 const HIGHEST_PRICE = 1_000_000;
 const LONGEST_CURRENCY = 16;
@@ -105,6 +107,11 @@ export const environmentSchema = z.object({
   INGRESS_BEHIND_TLS: z.enum(["true", "false"]).default("false"),
   /** Requests a minute that make jobs, from one address, of each tenant; 0 = any number. */
   INGRESS_ADDRESS_REQUESTS_PER_MINUTE: integerVariable(0, MOST_ADDRESS_REQUESTS).default(0),
+  /**
+   * What one tenant's jobs may take of Redis, open or kept: this share of what they take and what is
+   * free together, so that there is room for others. 1 where there is one tenant only.
+   */
+  INGRESS_TENANT_MEMORY_SHARE: z.coerce.number().min(SMALLEST_SHARE).max(1).default(TENANT_SHARE),
   /** Proxies before us, whose `X-Forwarded-For` is believed: addresses or networks, comma-separated. */
   INGRESS_TRUSTED_PROXIES: proxiesVariable,
   /** What an hour of one GPU costs: what jobs cost in `/v1/usage`, and in monthly budgets. */

@@ -18,7 +18,10 @@ test("A full queue refuses every kind of submit, and takes jobs again once there
   onTestFinished(() => redis.stop());
   const worker = await SimulatedWorker.start(redis.url);
   onTestFinished(() => worker.close());
-  const ingress = await Ingress.start(testConfig(redis.url, new LogRecorder()));
+  const ingress = await Ingress.start({
+    ...testConfig(redis.url, new LogRecorder()),
+    tenantShare: 1,
+  });
   onTestFinished(() => ingress.close());
   const client = new TestClient(ingress.port, API_KEY);
   const ids: string[] = [];

@@ -63,6 +63,8 @@ export interface IngressConfig {
   readonly isBehindTls: boolean;
   /** Requests a minute from one address; any number where nothing is said. */
   readonly addressLimit?: number;
+  /** What one tenant's jobs may take of Redis; 1 = all. @see IngressBrokerOptions */
+  readonly tenantShare?: number;
   /** Proxies that are believed where a caller is; none where nothing is said. */
   readonly trustedProxies?: readonly string[];
   /** Free of charge where nothing is said. */
@@ -177,6 +179,7 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
     redisUrl,
     durability,
     addressLimit,
+    ...(config.tenantShare === undefined ? {} : { tenantShare: config.tenantShare }),
     gpuHourPrice: pricing.gpuHourPrice,
     report: createReport(config.log),
     onAudited: (record) => events.audited(record),

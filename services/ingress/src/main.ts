@@ -29,6 +29,7 @@ await runService(createLog(NAME, "info"), async (signal, stopWithin) => {
     corsOrigins: environment.INGRESS_CORS_ORIGINS,
     isBehindTls: environment.INGRESS_BEHIND_TLS === "true",
     addressLimit: environment.INGRESS_ADDRESS_REQUESTS_PER_MINUTE,
+    tenantShare: environment.INGRESS_TENANT_MEMORY_SHARE,
     trustedProxies: environment.INGRESS_TRUSTED_PROXIES,
     pricing: {
       gpuHourPrice: environment.HEADRACE_GPU_HOUR_PRICE,

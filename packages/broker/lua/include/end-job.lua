@@ -23,6 +23,16 @@ local function at(name, value)
   return ',"' .. name .. '":' .. value
 end
 
+-- What a key takes, in bytes; 0 of one that is not there, and of a Redis that does not tell.
+local function bytes_of(key)
+  local bytes = redis.pcall('MEMORY', 'USAGE', key, 'SAMPLES', 0)
+  return type(bytes) == 'number' and bytes or 0
+end
+
+local function is_response(owner)
+  return owner and cjson.decode(owner).response == true
+end
+
 -- Give the job its one terminal entry, and take it out of everything that lists open jobs.
 --
 -- job      {id, slot, entry, log, open, deadline, attached}: names and keys; attempt_end where the
@@ -30,6 +40,9 @@ end
 -- status   completed | failed | cancelled | expired
 -- outcome  JSON: what the worker or the ledger has to say about the end
 -- entries  flat list of index, type, data: output that came with the end; may be empty
+--
+-- The request of a completed job goes, where it is a field of its own: such a job is never run again.
+-- Responses show theirs.
 --
 -- What is to be done after the end is left to the outbox, in the same step: the entry may be gone by
 -- then. A job of a Headrace that knew no owners leaves nothing.
@@ -68,6 +81,9 @@ local function end_job(job, status, outcome, entries)
 
   redis.call('HSET', job.entry, 'state', status, 'next', index + 1, 'end', data)
   redis.call('HDEL', job.entry, 'token', 'attached', 'prompt_ids')
+  if status == 'completed' and not is_response(field.owner) then
+    redis.call('HDEL', job.entry, 'request')
+  end
   if field.token then end_attempt(job.entry, epoch, now, job.attempt_end or status, '') end
   if not field.first_claimed_at then
     local turns = job.slot .. ':turns:' .. field.version
@@ -78,7 +94,8 @@ local function end_job(job, status, outcome, entries)
   redis.call('ZREM', job.attached, job.id)
   if field.owner then
     redis.call('XADD', job.slot .. ':outbox', '*', 'job', job.id, 'owner', field.owner,
-      'status', status, 'shown', index - 1 + (field.from or 0), 'gpu_ms', field.gpu_ms or '0', 'end', data)
+      'status', status, 'shown', index - 1 + (field.from or 0), 'gpu_ms', field.gpu_ms or '0', 'end', data,
+      'kept', bytes_of(job.entry) + bytes_of(job.log))
   end
 
   -- A hint for the batcher, so that it need not ask: a Headrace that knew no batches leaves none.

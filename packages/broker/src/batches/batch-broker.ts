@@ -19,7 +19,7 @@ import { ModelRegistry, type KnownModel } from "../model-registry.ts";
 import { connectProducer, whenReady, type Report } from "../redis.ts";
 import { RedisWatch } from "../redis-watch.ts";
 import { ReplicaConfirmation } from "../replica-confirmation.ts";
-import { SubmissionDesk } from "../submission.ts";
+import { SubmissionDesk } from "../submission-desk.ts";
 import { readLog, type LogEntry } from "../token-log.ts";
 import { UnwantedJobs } from "../unwanted-jobs.ts";
 import { WebhookDesk } from "../webhooks/desk.ts";
@@ -69,6 +69,8 @@ export class BatchBroker {
     const desk = new SubmissionDesk({
       ...tools,
       bookings: new BookingDesk(this.#redis, 0, report),
+      // Lines are booked with nobody: how many are open at once is the batcher's to bound.
+      tenantShare: 1,
       watch: this.#watch,
       confirmation: this.#confirmation,
       unwanted: this.#unwanted,

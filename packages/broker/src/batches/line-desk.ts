@@ -17,7 +17,8 @@ import { toBudgets, toHold } from "../booking-desk.ts";
 import { giveBack, type Hold } from "../hold.ts";
 import { keys } from "../keys.ts";
 import { script } from "../script.ts";
-import type { Submission, SubmissionDesk } from "../submission.ts";
+import type { Submission } from "../submission.ts";
+import type { SubmissionDesk } from "../submission-desk.ts";
 import { lineJobId, type LineTry } from "./line-id.ts";
 
 const holdLine = script("hold-line", z.enum(["", "month_tokens", "month_cost"]));
