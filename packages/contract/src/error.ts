@@ -75,6 +75,8 @@ export const ERRORS = {
   /** A month's budget is spent. */
   insufficient_quota: { status: 429, type: "insufficient_quota", retryable: false },
   object_not_found: { status: 404, type: "invalid_request_error", retryable: false },
+  /** It was to be stored only where there is none. */
+  object_exists: { status: 409, type: "invalid_request_error", retryable: false },
   storage_unavailable: { status: 503, type: "server_error", retryable: true },
   /** There is no room where objects are kept. */
   storage_full: { status: 503, type: "server_error", retryable: true },

@@ -1,122 +1,118 @@
-import { chmod, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-import { describe, expect, test as base } from "vitest";
+import { test as base, describe, expect } from "vitest";
 
 import { openObjects } from "./open.ts";
+import { bytes, failing, textOf } from "./testing/bodies.ts";
+import { describeObjectStore } from "./testing/store-contract.ts";
+
+async function makeFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), "headrace-objects-"));
+}
+
+describeObjectStore("a folder", async () => {
+  const folder = await makeFolder();
+  return {
+    objects: await openObjects(pathToFileURL(folder).href),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+});
 
 const test = base
   .extend("folder", async ({}, { onCleanup }) => {
-    const folder = await mkdtemp(join(tmpdir(), "headrace-objects-"));
+    const folder = await makeFolder();
     onCleanup(() => rm(folder, { recursive: true, force: true }));
     return folder;
   })
   .extend("objects", async ({ folder }) => openObjects(pathToFileURL(folder).href));
 
-async function* pieces(...texts: string[]): AsyncGenerator<Uint8Array> {
-  for (const text of texts) yield Buffer.from(text);
-}
-
-async function* failing(): AsyncGenerator<Uint8Array> {
-  yield Buffer.from("half");
-  throw new Error("it broke off");
-}
-
-async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
-}
-
-describe("an object in a folder", () => {
-  test("is not taken for missing where the folder itself has gone", async ({ objects, folder }) => {
+describe("a folder of objects", () => {
+  test("that has gone is not taken for one without objects", async ({ objects, folder }) => {
     await objects.put("files/a", Buffer.from("kept"));
     await rm(folder, { recursive: true });
 
-    await expect(objects.read("files/a")).rejects.toMatchObject({ code: "storage_unavailable" });
+    const calls: (() => Promise<unknown>)[] = [
+      () => objects.read("files/a"),
+      () => objects.find("files/a"),
+      () => objects.list(""),
+      () => objects.delete("files/a"),
+      () => objects.put("files/a", Buffer.from("x")),
+      () => objects.check(),
+    ];
+    for (const call of calls) {
+      await expect(call()).rejects.toMatchObject({ code: "storage_unavailable" });
+    }
   });
 
-  test("is read as it was stored, whole and in parts", async ({ objects }) => {
-    const stored = await objects.put("files/a", pieces("01234", "", "56789"));
-    const whole = await objects.read("files/a");
-    const part = await objects.read("files/a", { range: { start: 2, end: 4 } });
-    const rest = await objects.read("files/a", { range: { start: 8 } });
+  test("that cannot be written to says so, to root too", async ({ objects, folder }) => {
+    // Nobody may make a file below a file.
+    await rm(join(folder, ".unfinished"), { recursive: true });
+    await writeFile(join(folder, ".unfinished"), "");
 
-    expect(stored).toMatchObject({ key: "files/a", sizeBytes: 10 });
-    expect(stored.sha256).toMatch(/^84d89877f0d4041e/);
-    expect(await textOf(whole.body)).toBe("0123456789");
-    expect(await textOf(part.body)).toBe("234");
-    expect(await textOf(rest.body)).toBe("89");
-    expect(part.sizeBytes).toBe(10);
+    await expect(objects.check()).rejects.toMatchObject({ code: "storage_unavailable" });
+    await expect(objects.put("a", Buffer.from("x"))).rejects.toMatchObject({
+      code: "storage_unavailable",
+    });
+    await expect(openObjects(pathToFileURL(folder).href)).rejects.toMatchObject({
+      code: "storage_unavailable",
+    });
   });
 
-  test("is stored whole or not at all", async ({ objects, folder }) => {
-    await objects.put("files/a", Buffer.from("before"));
-    const aborted = new AbortController();
-    const leaving = async function* (): AsyncGenerator<Uint8Array> {
-      yield Buffer.from("half");
-      aborted.abort(new Error("nobody waits"));
-      yield Buffer.from("more");
-    };
-
-    await expect(objects.put("files/a", failing())).rejects.toThrow("it broke off");
-    await expect(objects.put("files/a", leaving(), { signal: aborted.signal })).rejects.toThrow(
-      "nobody waits",
+  test("keeps nothing of what was not stored whole", async ({ objects, folder }) => {
+    await objects.put("a", Buffer.from("x"));
+    await expect(objects.put("b", failing(bytes(100_000), new Error("off")))).rejects.toThrow(
+      "off",
     );
-    expect(await textOf((await objects.read("files/a")).body)).toBe("before");
+    await expect(objects.put("a", bytes(100_000), { ifAbsent: true })).rejects.toMatchObject({
+      code: "object_exists",
+    });
+
     expect(await readdir(join(folder, ".unfinished"))).toEqual([]);
+    expect(await readdir(folder)).toEqual([".unfinished", "a"]);
+    expect((await stat(join(folder, "a"))).nlink).toBe(1);
   });
 
-  test("is deleted, however often", async ({ objects }) => {
-    await objects.put("files/a", Buffer.from("x"));
-    await objects.delete("files/a");
-    await objects.delete("files/a");
-
-    await expect(objects.read("files/a")).rejects.toMatchObject({ code: "object_not_found" });
-  });
-
-  test.for([
-    "",
-    "/",
-    "a//b",
-    "../a",
-    "a/../b",
-    "/etc/passwd",
-    ".unfinished/a",
-    "a/.b",
-    "a\0b",
-    "a\\b",
-    "x".repeat(600),
-  ])("has no key that leads elsewhere: %j", async (key, { objects }) => {
-    await expect(objects.put(key, Buffer.from("x"))).rejects.toThrow(RangeError);
-    await expect(objects.read(key)).rejects.toThrow(RangeError);
-    await expect(objects.delete(key)).rejects.toThrow(RangeError);
-  });
-
-  test("that was left half-written for a day is swept", async ({ objects, folder }) => {
-    await objects.check();
+  test("sweeps what was left half-written for a day, and lists none of it", async ({
+    objects,
+    folder,
+  }) => {
     const [old, young] = [join(folder, ".unfinished", "old"), join(folder, ".unfinished", "young")];
     await Promise.all([writeFile(old, "x"), writeFile(young, "x")]);
     const longAgo = Date.now() / 1_000 - 2 * 24 * 3_600;
     await utimes(old, longAgo, longAgo);
-    await openObjects(pathToFileURL(folder).href);
 
+    expect((await objects.list("")).objects).toEqual([]);
+    await openObjects(pathToFileURL(folder).href);
     expect(await readdir(join(folder, ".unfinished"))).toEqual(["young"]);
   });
 
-  test.skipIf(process.getuid?.() === 0)(
-    "says when it cannot be stored",
-    async ({ objects, folder }) => {
-      await chmod(join(folder, ".unfinished"), 0o500);
+  test("refuses a key that is a folder of another, for good", async ({ objects }) => {
+    await objects.put("a/b/c", Buffer.from("kept"));
 
-      await expect(objects.check()).rejects.toMatchObject({ code: "storage_unavailable" });
-      await expect(objects.put("a", Buffer.from("x"))).rejects.toMatchObject({
-        code: "storage_unavailable",
-      });
-    },
-  );
+    const outcomes = await Promise.allSettled(
+      ["a", "a/b", "a/b/c/d", "a/b/c/d/e"].flatMap((key) => [
+        objects.put(key, Buffer.from("x")),
+        objects.put(key, Buffer.from("x"), { ifAbsent: true }),
+      ]),
+    );
+
+    for (const outcome of outcomes)
+      expect(outcome).toMatchObject({ reason: expect.any(RangeError) });
+    expect(await textOf((await objects.read("a/b/c")).body)).toBe("kept");
+  });
+
+  test("has no folder of its own left once its objects have gone", async ({ objects, folder }) => {
+    await objects.put("a/b/c/e", Buffer.from("x"));
+    await objects.put("a/d", Buffer.from("x"));
+    await objects.delete("a/b/c/e");
+
+    expect(await readdir(join(folder, "a"))).toEqual(["d"]);
+    await objects.delete("a/d");
+    expect(await readdir(folder)).toEqual([".unfinished"]);
+  });
 });
 
 test("a URL of another kind is none", async () => {

@@ -1,2 +1,9 @@
-export type { ObjectStore, StoredObject } from "./objects.ts";
+export type {
+  FoundObject,
+  ListOptions,
+  ObjectStore,
+  PutOptions,
+  ReadOptions,
+  StoredObject,
+} from "./objects.ts";
 export { openObjects } from "./open.ts";

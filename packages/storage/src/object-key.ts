@@ -1,4 +1,4 @@
-const PART = /^[\w.-]{1,128}$/;
+const PART = /^[\w-][\w.-]{0,127}$/;
 const LONGEST = 512;
 
 /**
@@ -9,7 +9,24 @@ const LONGEST = 512;
  * @throws RangeError
  */
 export function assertKey(key: string): void {
+  const isFit = key.length <= LONGEST && key.split("/").every(isKeyPart);
+  if (!isFit) throw new RangeError(`no key of an object: ${shown(key)}`);
+}
+
+/** Check that keys may begin so; the empty prefix is every key's. @throws RangeError */
+export function assertPrefix(prefix: string): void {
+  const parts = prefix.split("/");
+  const last = parts.pop() ?? "";
   const isFit =
-    key.length <= LONGEST && key.split("/").every((part) => PART.test(part) && part[0] !== ".");
-  if (!isFit) throw new RangeError(`no key of an object: ${JSON.stringify(key.slice(0, LONGEST))}`);
+    prefix.length <= LONGEST && parts.every(isKeyPart) && (last === "" || isKeyPart(last));
+  if (!isFit) throw new RangeError(`no key of an object begins so: ${shown(prefix)}`);
+}
+
+/** Whether a key may have this between two slashes. */
+export function isKeyPart(part: string): boolean {
+  return PART.test(part);
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, LONGEST));
 }

@@ -208,7 +208,7 @@ describe("an upload", () => {
     expect(await filesIn(join(storageFolder, "files"))).toHaveLength(1);
   });
 
-  test("fails as storage does, and nothing is left of it", async ({
+  test("fails as storage does, and is written down to be removed", async ({
     post,
     storageFolder,
     redis,
@@ -218,7 +218,9 @@ describe("an upload", () => {
 
     expect(status).toBe(503);
     expect(body).toMatchObject({ error: { code: "storage_unavailable" } });
-    await expectNothingLeft(storageFolder, redis);
+    // Storage that is away does not say whether it has it.
+    expect(await redis.zcard("hr:{batches}:removals")).toBe(1);
+    expect(await redis.keys("hr:{batches}:file*")).toEqual([]);
   });
 
   test("needs storage", async ({ redisServer, logs, worker: _registered }) => {
