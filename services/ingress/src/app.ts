@@ -3,16 +3,19 @@ import { randomUUID } from "node:crypto";
 import { PlatformError } from "@headrace/contract";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 
+import type { AddressLimit } from "./address-limit.ts";
 import { sendError, toErrorAnswer, toPlatformError, writeHead, type Headers } from "./answer.ts";
 import type { Authentication } from "./authentication.ts";
 import type { BodyShares } from "./body-shares.ts";
 import { scopeFor, type Caller } from "./caller.ts";
+import { clientAddressOf } from "./client-address.ts";
 import type { CommonHeaders } from "./common-headers.ts";
 import type { Events } from "./events.ts";
 import type { Exchange, Method, Route } from "./exchange.ts";
 import type { OpenCalls } from "./open-calls.ts";
 import { dropUnread } from "./request-body.ts";
 import { assertHeadBounded } from "./request-head.ts";
+import type { TenantTurns } from "./tenant-turns.ts";
 
 /** A caller's own request id is taken when it can be logged and sent back without harm. */
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -27,6 +30,10 @@ export interface Gate {
   readonly bodyLimitBytes: number;
   readonly openCalls: OpenCalls;
   readonly bodies: BodyShares;
+  /** Null where an address may ask as often as it likes. */
+  readonly addressLimit: AddressLimit | null;
+  /** What is read takes turns, of each tenant. */
+  readonly reads: TenantTurns;
   /** Addresses, networks, or names of such: proxies that are believed where a caller is. */
   readonly trustedProxies: readonly string[];
   /** Told of a call that makes nothing, before it is answered. */
@@ -65,10 +72,14 @@ export function createApp(routes: readonly Route[], gate: Gate): Express {
   return app;
 }
 
-type Call = Pick<Exchange, "request" | "response" | "route"> & { readonly isTimed?: true };
+type Call = Pick<Exchange, "request" | "response" | "route"> & Pick<Route, "isTimed" | "isProbe">;
 
-function placeOf({ path, isTimed }: Route): Pick<Call, "route" | "isTimed"> {
-  return { route: path, ...(isTimed === undefined ? {} : { isTimed }) };
+function placeOf({ path, isTimed, isProbe }: Route): Omit<Call, "request" | "response"> {
+  return {
+    route: path,
+    ...(isTimed === undefined ? {} : { isTimed }),
+    ...(isProbe === undefined ? {} : { isProbe }),
+  };
 }
 
 function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
@@ -90,12 +101,13 @@ function openExchange(call: Call, commonHeaders: CommonHeaders): Exchange {
 
 async function serve(
   call: Call,
-  { events, commonHeaders, bodyLimitBytes }: Gate,
+  { events, commonHeaders, bodyLimitBytes, addressLimit }: Gate,
   handler: (exchange: Exchange) => Promise<void> | void,
 ): Promise<void> {
   const exchange = openExchange(call, commonHeaders);
   events.requestArrived();
   try {
+    if (call.isProbe !== true) addressLimit?.admit(clientAddressOf(exchange));
     assertHeadBounded(exchange.request);
     const preflight = commonHeaders.findPreflight(exchange.request);
     if (preflight === null) await handler(exchange);
@@ -117,13 +129,13 @@ function sendNothing(exchange: Exchange, headers: Headers): void {
 }
 
 async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<void> {
-  const { method, headers } = exchange.request;
+  const { method } = exchange.request;
   if (route.isOpen === true) {
     // The head of pages only: the head of a stream would be a stream.
     const handler = findHandler(route.methods, method === "HEAD" ? "GET" : method);
     return handler === undefined ? refuseMethod(exchange, route) : handler(exchange);
   }
-  const caller = await gate.authentication.authenticate(headers.authorization);
+  const caller = await authenticate(exchange, gate);
   exchange.tenant = caller.tenant;
   gate.openCalls.enter(caller.keyId, exchange);
   const handler = findHandler(route.methods, method);
@@ -132,13 +144,27 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
   if (caller.scopes.has(scope)) {
     if (route.streamsBody !== true) gate.bodies.enter(caller.tenant, exchange.request);
     if (scope === "read" || route.isUnlimited === true) await gate.onReading(exchange, caller);
-    return handler(exchange, caller);
+    if (method !== "GET" || route.isHeldOpen === true) return handler(exchange, caller);
+    return gate.reads.take(caller.tenant, () => handler(exchange, caller));
   }
   if (scope === "admin") {
     const action = findHandler(route.actions ?? {}, method) ?? `${method} ${route.path}`;
     await gate.onDenied(exchange, caller, action);
   }
   return refuseScope(caller, `${method} ${route.path} needs a key with the scope ${scope}`);
+}
+
+async function authenticate(
+  exchange: Exchange,
+  { authentication, addressLimit }: Gate,
+): Promise<Caller> {
+  try {
+    return await authentication.authenticate(exchange.request.headers.authorization);
+  } catch (error) {
+    const isWrongKey = error instanceof PlatformError && error.code === "api_key_invalid";
+    if (isWrongKey) addressLimit?.countWrongKey(clientAddressOf(exchange));
+    throw error;
+  }
 }
 
 function findHandler<Each>(

@@ -105,8 +105,13 @@ export const environmentSchema = z.object({
   INGRESS_CORS_ORIGINS: originsVariable,
   /** "true" where callers come over TLS that a proxy ends: browsers are told to keep to it. */
   INGRESS_BEHIND_TLS: z.enum(["true", "false"]).default("false"),
-  /** Requests a minute that make jobs, from one address, of each tenant; 0 = any number. */
-  INGRESS_ADDRESS_REQUESTS_PER_MINUTE: integerVariable(0, MOST_ADDRESS_REQUESTS).default(0),
+  /**
+   * Requests a minute from one address, whatever they ask; a wrong key counts as up to 100. 0 = any
+   * number. Each process counts its own; where this is set, those that make jobs are counted over all
+   * processes too, of each tenant. Not set, it is 120,000. Behind a proxy all callers have its address
+   * unless it is listed in `INGRESS_TRUSTED_PROXIES`.
+   */
+  INGRESS_ADDRESS_REQUESTS_PER_MINUTE: integerVariable(0, MOST_ADDRESS_REQUESTS).optional(),
   /**
    * What one tenant's jobs may take of Redis, open or kept: this share of what they take and what is
    * free together, so that there is room for others. 1 where there is one tenant only.

@@ -66,7 +66,7 @@ export class Events {
     });
     this.#refusals = metrics.counter(
       "headrace_refusals_total",
-      "Jobs not let in for a limit of their key's, their tenant's share of memory, or a deadline out of reach, by which",
+      "Requests not let in for a limit of their key's or address', their tenant's share of memory, or a deadline out of reach, by which",
       ["reason"],
     );
     metrics.gauge("llm_active_requests", "Requests being answered", () => this.#activeCount);

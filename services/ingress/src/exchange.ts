@@ -41,6 +41,10 @@ interface Place {
   readonly streamsBody?: true;
   /** Whether what it makes counts against no limit a minute, of which it tells as what is read does. */
   readonly isUnlimited?: true;
+  /** Whether load balancers ask it, whom no limit may turn away: it must cost next to nothing. */
+  readonly isProbe?: true;
+  /** Whether what is read may take long, since a GET waits or streams: then it takes no turn as a whole. */
+  readonly isHeldOpen?: true;
   /** Whether its answers say how long they took. */
   readonly isTimed?: true;
 }

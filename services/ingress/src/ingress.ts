@@ -5,6 +5,7 @@ import type { Durability } from "@headrace/contract";
 import { createReport, Metrics, OperationsServer, type Log } from "@headrace/runtime";
 import type { ObjectStore } from "@headrace/storage";
 
+import { AddressLimit } from "./address-limit.ts";
 import { recordDenial } from "./admin-route.ts";
 import { gainAllowance } from "./allowance-headers.ts";
 import { BodyShares } from "./body-shares.ts";
@@ -33,12 +34,18 @@ import { referenceRoutes } from "./reference-routes.ts";
 import { PATIENCE, Readers, type Patience } from "./readers.ts";
 import type { Pricing, Services } from "./services.ts";
 import { tenantRoutes } from "./tenant-routes.ts";
+import { TenantTurns, type TurnLimits } from "./tenant-turns.ts";
 import { usageRoutes } from "./usage-routes.ts";
 import { responseRoutes } from "./responses/response-routes.ts";
 import { webhookRoutes } from "./webhook-routes.ts";
 
 /** How long a starting process gives Redis before it serves without, ms. */
 const START_MS = 2_000;
+
+/** Requests a minute from one address where nothing is said: more than all callers of most processes ask. */
+const ADDRESS_LIMIT = 120_000;
+/** What of one tenant is read at once, and how much more may wait. Each may be megabytes. */
+const READS = { atOnce: 8, waiting: 1_024 };
 
 const UNPRICED: Pricing = { gpuHourPrice: 0, currency: null };
 
@@ -61,8 +68,11 @@ export interface IngressConfig {
   /** Origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
   readonly isBehindTls: boolean;
-  /** Requests a minute from one address; any number where nothing is said. */
-  readonly addressLimit?: number;
+  /**
+   * Requests a minute from one address; 0 = any number. Where nothing is said there is a generous limit,
+   * that each process holds by itself.
+   */
+  readonly addressLimit?: number | undefined;
   /** What one tenant's jobs may take of Redis; 1 = all. @see IngressBrokerOptions */
   readonly tenantShare?: number;
   /** Proxies that are believed where a caller is; none where nothing is said. */
@@ -75,6 +85,8 @@ export interface IngressConfig {
   readonly log: Log;
   readonly patience?: Partial<Patience>;
   readonly connectionLimits?: Partial<ConnectionLimits>;
+  /** What of one tenant is read at once. Tests lower it. */
+  readonly reads?: TurnLimits;
   /** How long a process that is to stop serves on while it says that it is not ready, ms. */
   readonly unreadyMs?: number;
 }
@@ -198,6 +210,7 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
     openCalls,
     metrics,
     patience,
+    reads: new TenantTurns(config.reads ?? READS),
     bodyLimitBytes: config.bodyLimitBytes,
     fileStore: new FileStore(config.objects, config.fileLimitBytes),
     durability,
@@ -246,6 +259,7 @@ function openServer(
   routes: readonly Route[],
 ): Promise<HttpServer> {
   const commonHeaders = new CommonHeaders(config);
+  const { addressLimit = ADDRESS_LIMIT } = config;
   const gate: Gate = {
     authentication: new Authentication(config.apiKey, services.broker.knownKeys),
     events: services.events,
@@ -254,6 +268,8 @@ function openServer(
     trustedProxies: config.trustedProxies ?? [],
     bodyLimitBytes: config.bodyLimitBytes,
     bodies: new BodyShares(config.bodyLimitBytes),
+    addressLimit: addressLimit === 0 ? null : new AddressLimit(addressLimit),
+    reads: services.reads,
     onReading: (exchange, caller) => tellAllowance(services, exchange, caller),
     onDenied: (exchange, caller, action) => recordDenial(services, exchange, { caller, action }),
   };

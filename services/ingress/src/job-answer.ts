@@ -25,9 +25,11 @@ export async function sendJob(
   exchange: Exchange,
   answer: { readonly record: JobRecord; readonly status: number; readonly answerHeaders?: Headers },
 ): Promise<void> {
-  const { broker } = services;
+  const { broker, reads } = services;
   const { record, status, answerHeaders = {} } = answer;
-  const ending = isTerminal(record.status) ? await readEnding(broker, record) : null;
+  const ending = isTerminal(record.status)
+    ? await reads.take(record.spec.tenant, () => readEnding(broker, record))
+    : null;
   const body = toJob(record, {
     standing: await findStanding(broker, record),
     result: ending?.result ?? null,

@@ -22,8 +22,12 @@ export function jobRoutes(services: Services): Route[] {
       answer(services, exchange, caller);
   return [
     { path: "/v1/jobs", methods: { POST: handle(submitJob), GET: handle(listJobs) } },
-    { path: "/v1/jobs/{id}", methods: { GET: handle(readJob), DELETE: handle(deleteJob) } },
-    { path: "/v1/jobs/{id}/events", methods: { GET: handle(streamJobEvents) } },
+    {
+      path: "/v1/jobs/{id}",
+      isHeldOpen: true,
+      methods: { GET: handle(readJob), DELETE: handle(deleteJob) },
+    },
+    { path: "/v1/jobs/{id}/events", isHeldOpen: true, methods: { GET: handle(streamJobEvents) } },
     { path: "/v1/jobs/{id}/cancel", methods: { POST: handle(cancelJob) } },
     { path: "/v1/jobs/{id}/retry", methods: { POST: handle(retryJob) } },
     { path: "/v1/jobs/{id}/timeline", methods: { GET: handle(readTimeline) } },
@@ -63,12 +67,13 @@ async function listJobs({ broker }: Services, exchange: Exchange, caller: Caller
 }
 
 async function cancelJob(services: Services, exchange: Exchange, caller: Caller): Promise<void> {
-  const { broker } = services;
+  const { broker, reads } = services;
   const record = await findRecord(services, exchange, caller);
   await broker.cancel(record);
   const after = await broker.getJob(caller.tenant, record.id);
   const isShown = mayRead(caller);
-  const result = isShown ? ((await readEnding(broker, after))?.result ?? null) : null;
+  const ending = isShown ? await reads.take(caller.tenant, () => readEnding(broker, after)) : null;
+  const result = ending?.result ?? null;
   const job = toJob(after, { standing: null, result });
   sendJson(exchange, 200, { body: isShown ? job : { ...job, metadata: {} } });
 }

@@ -2,11 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { describe, expect } from "vitest";
 
-import { clientAddressOf } from "./client-address.ts";
-import { Ingress } from "./ingress.ts";
-import { TestClient, type Answer } from "./testing/client.ts";
+import type { TestClient, Answer } from "./testing/client.ts";
 import { readMetric } from "./testing/exposition.ts";
-import { API_KEY, ingressTest as test, testConfig } from "./testing/ingress-test.ts";
+import { ingressTest as test } from "./testing/ingress-test.ts";
 import { MODEL } from "./testing/simulated-worker.ts";
 import { makeKey } from "./testing/tenants.ts";
 
@@ -17,9 +15,6 @@ const JOB = { endpoint: "/v1/chat/completions", request: CHAT };
 
 const submit = (client: TestClient): Promise<Answer> =>
   client.call("POST", "/v1/jobs", { body: JOB });
-
-const submitFrom = (client: TestClient, address: string): Promise<Answer> =>
-  client.call("POST", "/v1/jobs", { body: JOB, headers: { "x-forwarded-for": address } });
 
 function rateHeaders({ headers }: Answer): Record<string, string> {
   return Object.fromEntries([...headers].filter(([name]) => /ratelimit/.test(name)));
@@ -160,53 +155,5 @@ describe("a key's limits", () => {
     const made = await makeKey(client);
 
     expect(rateHeaders(await submit(made.client))).toEqual({});
-  });
-});
-
-describe("requests from one address", () => {
-  const limited = test.extend("start", ({ redisServer, worker: _registered, logs }, {
-    onCleanup,
-  }) => {
-    return async (trustedProxies: readonly string[]): Promise<TestClient> => {
-      const config = { ...testConfig(redisServer.url, logs), addressLimit: 1, trustedProxies };
-      const ingress = await Ingress.start(config);
-      onCleanup(() => ingress.close());
-      return new TestClient(ingress.port, API_KEY);
-    };
-  });
-  limited("are counted by what a trusted proxy says", async ({ start }) => {
-    const client = await start(["loopback"]);
-
-    const statuses = [
-      await submitFrom(client, "192.0.2.1"),
-      await submitFrom(client, "192.0.2.1"),
-      await submitFrom(client, "192.0.2.2"),
-      // What stands before the proxy's own word is anybody's.
-      await submitFrom(client, "192.0.2.9, 192.0.2.2"),
-    ].map(({ status }) => status);
-
-    expect(statuses).toEqual([202, 429, 202, 429]);
-  });
-
-  limited("are not counted by what a caller says", async ({ start }) => {
-    const client = await start([]);
-
-    const statuses = [
-      await submitFrom(client, "192.0.2.1"),
-      await submitFrom(client, "192.0.2.2"),
-    ].map(({ status }) => status);
-
-    expect(statuses).toEqual([202, 429]);
-  });
-
-  limited.for([
-    ["192.0.2.1", "192.0.2.1"],
-    ["::ffff:192.0.2.1", "192.0.2.1"],
-    ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
-    ["2001:db8::1", "2001:db8:0:0::/64"],
-    ["::1", "0:0:0:0::/64"],
-    ["fe80::1%eth0", "fe80:0:0:0::/64"],
-  ])("are all of a network's: %s counts as %s", ([ip, counted]) => {
-    expect(clientAddressOf({ request: { ip } })).toBe(counted);
   });
 });

@@ -14,16 +14,19 @@ const READY_MS = 1_000;
 
 /** What those who run the process ask it. */
 export function operationsRoutes(services: Services, metricsPeers: readonly string[]): Route[] {
+  const ready = new SharedCheck(() => assertReady(services));
   const routes: Route[] = [
     {
       path: "/healthz",
       isOpen: true,
+      isProbe: true,
       methods: { GET: (exchange) => sendJson(exchange, 200, { body: { status: "ok" } }) },
     },
     {
       path: "/readyz",
       isOpen: true,
-      methods: { GET: (exchange) => answerReady(services, exchange) },
+      isProbe: true,
+      methods: { GET: (exchange) => answerReady(exchange, ready) },
     },
   ];
   if (metricsPeers.length === 0) return routes;
@@ -53,9 +56,25 @@ export async function assertReady({ broker, readers }: Services): Promise<void> 
   }
 }
 
-async function answerReady(services: Services, exchange: Exchange): Promise<void> {
+/** However many ask at once, Redis is asked by one of them. */
+class SharedCheck {
+  readonly #check: () => Promise<void>;
+  #underWay: Promise<void> | null = null;
+
+  constructor(check: () => Promise<void>) {
+    this.#check = check;
+  }
+
+  /** @throws whatever the check that is under way throws, or a new one */
+  run(): Promise<void> {
+    this.#underWay ??= this.#check().finally(() => (this.#underWay = null));
+    return this.#underWay;
+  }
+}
+
+async function answerReady(exchange: Exchange, ready: SharedCheck): Promise<void> {
   try {
-    await assertReady(services);
+    await ready.run();
   } catch (error) {
     // The operator's port tells causes as well; strangers need not know where our Redis is.
     const why = error instanceof PlatformError ? `: ${error.message}` : "";

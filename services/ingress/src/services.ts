@@ -7,6 +7,7 @@ import type { Events } from "./events.ts";
 import type { FileStore } from "./files/file-store.ts";
 import type { OpenCalls } from "./open-calls.ts";
 import type { Patience, Readers } from "./readers.ts";
+import type { TenantTurns } from "./tenant-turns.ts";
 
 /** What the operator reckons GPUs to cost. */
 export interface Pricing {
@@ -24,6 +25,8 @@ export interface Services {
   readonly openCalls: OpenCalls;
   readonly metrics: Metrics;
   readonly patience: Patience;
+  /** Turns of each tenant at reading what may be large, or take many looks. */
+  readonly reads: TenantTurns;
   readonly bodyLimitBytes: number;
   readonly fileStore: FileStore;
   readonly durability: Durability;

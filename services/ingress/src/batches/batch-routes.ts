@@ -40,7 +40,7 @@ export function batchRoutes(services: Services): Route[] {
     },
     { path: "/v1/batches/{id}", methods: { GET: handle(readBatch) } },
     { path: "/v1/batches/{id}/cancel", methods: { POST: handle(cancelBatch) } },
-    { path: "/v1/batches/{id}/results", methods: { GET: handle(readResults) } },
+    { path: "/v1/batches/{id}/results", isHeldOpen: true, methods: { GET: handle(readResults) } },
   ];
 }
 

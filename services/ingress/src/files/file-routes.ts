@@ -43,7 +43,7 @@ export function fileRoutes(services: Services): Route[] {
       methods: { POST: handle(createFile), GET: handle(listFiles) },
     },
     { path: "/v1/files/{id}", methods: { GET: handle(readFile), DELETE: handle(deleteFile) } },
-    { path: "/v1/files/{id}/content", methods: { GET: handle(readContent) } },
+    { path: "/v1/files/{id}/content", isHeldOpen: true, methods: { GET: handle(readContent) } },
   ];
 }
 

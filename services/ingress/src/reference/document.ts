@@ -5,7 +5,13 @@ import { ESTIMATE } from "@headrace/broker";
 import { BATCH_OPERATIONS } from "./batch-operations.ts";
 import { ENGINE_OPERATIONS } from "./engine-operations.ts";
 import { JOB_OPERATIONS } from "./job-operations.ts";
-import type { JsonSchema, Operation, Parameter, Reply } from "./operation.ts";
+import {
+  REPLIES,
+  type JsonSchema,
+  type Operation,
+  type Parameter,
+  type Reply,
+} from "./operation.ts";
 import { PLAIN_OPERATIONS } from "./plain-operations.ts";
 import { LOCAL_OPERATIONS, PROCESS_OPERATIONS } from "./process-operations.ts";
 import { RESPONSE_OPERATIONS } from "./response-operations.ts";
@@ -68,7 +74,13 @@ export function allOperations({ hasMetrics }: { readonly hasMetrics: boolean }):
     ...RESPONSE_OPERATIONS,
     ...PROCESS_OPERATIONS,
     ...local,
-  ];
+  ].map(withCrowding);
+}
+
+/** Whatever is asked may come to too much. */
+function withCrowding(operation: Operation): Operation {
+  if (operation.isProbe === true) return operation;
+  return { ...operation, replies: { 429: REPLIES.crowded, ...operation.replies } };
 }
 
 /**
@@ -125,6 +137,7 @@ function introduction(bodyLimitBytes: number): string {
     "The operator may have prompts reviewed before they are queued: one that the filter refuses is answered 400 `content_rejected`, one that it could not look at 503 `content_filter_unavailable`.",
     `A key may have limits: requests and tokens a minute, also of one model; jobs open at once, those for later and synchronous calls apart; tokens and money a month (UTC). A minute's worth may be used at once and comes back evenly. A job reserves the tokens that it may come to, and gives back at its end what it has not used: a token for ${ESTIMATE.bytesPerToken} bytes of prompt, ${ESTIMATE.tokensPerMessage} for each message, ${ESTIMATE.tokensPerAttachment} for an image or the like; and its \`max_tokens\`, or ${ESTIMATE.chatTokens} for a chat and ${ESTIMATE.completionTokens} for a completion without, for each choice. What is left is told by \`x-ratelimit-*\` as OpenAI does, and by \`RateLimit\`. Beyond a limit the answer is 429: not accepted, and safe to repeat after \`retry-after\`.`,
     "Jobs take memory of the queue, from their submit until they are forgotten; a request larger than 16 KiB only until its job has completed. Once the queue is nearly full a tenant whose jobs take more than its share (`INGRESS_TENANT_MEMORY_SHARE`, three quarters of what they take and what is free together) is answered 429 `share_exceeded`, so that there is room for the others. Deleting ended jobs and a shorter `retention_seconds` make room.",
+    "Requests are also counted by the address they come from, whatever they ask: the operator says how many a minute (`INGRESS_ADDRESS_REQUESTS_PER_MINUTE`, 120,000 to each process unless set); one with a wrong key counts as up to 100. What a tenant reads is read eight at a time, the rest in turn.",
     "A job that could not start by its deadline at the pace of the last minute is refused with 429 `deadline_unreachable` and the wait that is expected, rather than accepted and left to expire. While there is no worker, while one waits for jobs, and while fewer than ten jobs started in that minute, nothing is refused for that.",
     "OpenAI's SDKs repeat a call by themselves when its answer is lost, and name no `Idempotency-Key`. Such a call (`x-stainless-retry-count` above 0, same API key, same body, within ten minutes) finds the job that it made, with `idempotent-replayed: true`: a submit is told of it, a synchronous call follows it from its start or gets its result; one that was cancelled because its caller had hung up, or that failed, is made anew.",
     "503 means not accepted, or safe to repeat with the same `Idempotency-Key`; 502 and 504 only end synchronous calls, whose job was accepted and has ended.",

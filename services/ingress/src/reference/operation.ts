@@ -50,6 +50,8 @@ export interface Operation {
   readonly body?: SchemaName;
   readonly replies: Readonly<Record<number, Reply>>;
   readonly isOpen?: true;
+  /** Whether load balancers ask it: no limit turns them away. */
+  readonly isProbe?: true;
 }
 
 /** What is left of the key's limits: of a submit's answer once it came to them, and of what is read. */
@@ -79,9 +81,15 @@ export const REPLIES = {
   mediaType: error("The body is not `application/json`, or is compressed."),
   limited: {
     ...error(
-      "A limit does not let it in: `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota`; or the tenant's calls hold as much of this server as one tenant's may (three quarters of its streams and calls, 64 MiB of bodies on their way), or its jobs as much of the queue's memory as one tenant's may: `share_exceeded`; or it could not start by its deadline at the queue's present pace: `deadline_unreachable`. Not accepted. `retry-after`, and to the millisecond `retry-after-ms`, say when it would be; `x-should-retry: false` that waiting does not help.",
+      "A limit of the key's, or of the caller's address, does not let it in: `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota`; or the tenant's calls hold as much of this server as one tenant's may (three quarters of its streams and calls, 64 MiB of bodies on their way), or its jobs as much of the queue's memory as one tenant's may: `share_exceeded`; or it could not start by its deadline at the queue's present pace: `deadline_unreachable`. Not accepted. `retry-after`, and to the millisecond `retry-after-ms`, say when it would be; `x-should-retry: false` that waiting does not help.",
     ),
     headers: ["retry-after", "retry-after-ms", ...ALLOWANCE_HEADERS],
+  },
+  crowded: {
+    ...error(
+      "Too many requests come from the caller's address: `rate_limit_exceeded`; or more than 1,024 of its tenant's reads wait for the eight that are under way: `share_exceeded`.",
+    ),
+    headers: ["retry-after", "retry-after-ms"],
   },
   unavailable: error(
     "The queue cannot be reached, or it or this server is full (`queue_full` while Redis is at 70 % of its memory), or the job was made by a later version of Headrace than this server's (`job_of_later_version`, while an update is under way): not accepted, or safe to repeat with the same `Idempotency-Key`. Carries `retry-after`.",

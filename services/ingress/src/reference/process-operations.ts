@@ -11,6 +11,7 @@ export const PROCESS_OPERATIONS: readonly Operation[] = [
     description: "Says nothing of Redis.",
     replies: { 200: { description: "It is.", schema: "Status" } },
     isOpen: true,
+    isProbe: true,
   },
   {
     id: "checkReadiness",
@@ -25,6 +26,7 @@ export const PROCESS_OPERATIONS: readonly Operation[] = [
       503: REPLIES.unavailable,
     },
     isOpen: true,
+    isProbe: true,
   },
   {
     id: "readOpenApi",

@@ -1,3 +1,4 @@
+import type { WholeRecord } from "@headrace/broker";
 import {
   responseIdOf,
   type JobId,
@@ -31,6 +32,7 @@ export function responseRoutes(services: Services): Route[] {
     { path: "/v1/responses", methods: { POST: handle(createResponse) } },
     {
       path: "/v1/responses/{id}",
+      isHeldOpen: true,
       methods: { GET: handle(retrieveResponse), DELETE: handle(deleteResponse) },
     },
     { path: "/v1/responses/{id}/cancel", methods: { POST: handle(cancelResponse) } },
@@ -85,15 +87,16 @@ async function retrieveResponse(
   caller: Caller,
 ): Promise<void> {
   const { isStreamed, startingAfter } = readResponseQuery(exchange.request);
-  const record = await findResponse(services, exchange, caller);
+  const { broker, reads } = services;
+  const find = (): Promise<WholeRecord> => findResponse(services, exchange, caller);
   if (!isStreamed) {
-    sendJson(exchange, 200, { body: await readResponse(services.broker, record) });
+    const read = async (): Promise<Response> => readResponse(broker, await find());
+    sendJson(exchange, 200, { body: await reads.take(caller.tenant, read) });
     return;
   }
+  const record = await reads.take(caller.tenant, find);
   const place =
-    startingAfter === null
-      ? firstPlace(record)
-      : await findPlace(services.broker, record, startingAfter);
+    startingAfter === null ? firstPlace(record) : await findPlace(broker, record, startingAfter);
   const headers = { [JOB_HEADER]: record.id };
   await new ResponseEventStream(services, exchange, { place, headers }).run(record.id);
 }
@@ -151,6 +154,8 @@ async function listInputItems(
   sendJson(exchange, 200, { body });
 }
 
-async function readNow({ broker }: Services, tenant: string, id: JobId): Promise<Response> {
-  return readResponse(broker, await broker.getWhole(await broker.getJob(tenant, id)));
+async function readNow({ broker, reads }: Services, tenant: string, id: JobId): Promise<Response> {
+  return reads.take(tenant, async () =>
+    readResponse(broker, await broker.getWhole(await broker.getJob(tenant, id))),
+  );
 }
