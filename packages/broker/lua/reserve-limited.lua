@@ -23,12 +23,12 @@
 -- ARGV[20] bytes     that it will take of Redis beyond what every job does
 -- ARGV[21] most      bytes that the tenant's jobs may take as full as Redis is, '0' for any number
 --
--- Returns {verdict, id, reserved, reason, wait, requests limit, remaining, reset, tokens limit,
--- remaining, reset}. The first three as in reserve, or {-2, id, 0} when a limit forbids it, by the
+-- Returns {verdict, id, reserved, reason, wait, and limit, remaining, reset of each bucket of the key:
+-- requests, tokens, requests of this model, tokens of this model}. The first three as in reserve, or {-2, id, 0} when a limit forbids it, by the
 -- reason: requests | tokens | address (wait = ms until it would be let in; -1 = never, it is more
 -- than the limit), jobs, month_tokens, month_cost, memory (wait = bytes that the tenant's jobs take).
--- Of buckets that count alike the one with the least left is told; resets are ms until it is full, limits 0 where there is none. What is refused, or has
--- its job already, takes nothing.
+-- Resets are ms until a bucket is full, limits 0 where there is none. What is refused, or has its job
+-- already, takes nothing.
 -- @include clock
 -- @include booking
 -- @include hold
@@ -74,17 +74,14 @@ local function refusal()
   return nil
 end
 
--- Limit, what is left, and ms until it is full, of the one with less left.
-local function told_of(one, other)
-  local least = one and other and (one.level < other.level and one or other) or one or other
-  if not least then return 0, 0, 0 end
-  return least.limit, math.max(0, math.floor(least.level + ROUNDING)), full_in(least)
-end
-
 local function reply(verdict, reason, wait)
-  local limit, left, reset = told_of(of_key[1], of_key[3])
-  return {verdict[1], verdict[2], verdict[3], reason, wait, limit, left, reset,
-    told_of(of_key[2], of_key[4])}
+  local told = {verdict[1], verdict[2], verdict[3], reason, wait}
+  for _, bucket in ipairs(of_key) do
+    told[#told + 1] = bucket and bucket.limit or 0
+    told[#told + 1] = bucket and math.max(0, math.floor(bucket.level + ROUNDING)) or 0
+    told[#told + 1] = bucket and full_in(bucket) or 0
+  end
+  return told
 end
 
 local first = ARGV[19] ~= '1' and find_first(KEYS[9], KEYS[2], ARGV[3])

@@ -29,6 +29,7 @@ export async function readAllowance(
   return {
     requests: toQuota(requests, limits.requests_per_minute, nowMs),
     tokens: toQuota(tokens, limits.tokens_per_minute, nowMs),
+    ofModel: { requests: null, tokens: null },
   };
 }
 

@@ -11,10 +11,16 @@ export interface Quota {
   readonly resetMs: number;
 }
 
-/** How much of a key's limits is left; null where it has none. */
-export interface Allowance {
+/** How much of limits a minute is left; null where there is none. */
+export interface Quotas {
   readonly requests: Quota | null;
   readonly tokens: Quota | null;
+}
+
+/** How much of a key's limits is left. */
+export interface Allowance extends Quotas {
+  /** Of the model that was asked for, where one was. */
+  readonly ofModel: Quotas;
 }
 
 /** Which limit let a job not in, and for how long; the script names them so. */

@@ -35,6 +35,8 @@ const reserveLimited = script(
     z.int(),
     ...BUCKET_REPLY,
     ...BUCKET_REPLY,
+    ...BUCKET_REPLY,
+    ...BUCKET_REPLY,
   ]),
 );
 
@@ -257,17 +259,14 @@ export function toHold(job: JobId, { spec, attachedTo, batch }: Submission): Hol
   };
 }
 
-/** As the script tells it: of requests limit, what is left, ms until full; then the same of tokens. */
-type QuotaReply = readonly [number, number, number, number, number, number];
-
-function toAllowance(quotas: QuotaReply): Allowance {
-  const [requestLimit, requestsLeft, requestsReset, tokenLimit, tokensLeft, tokensReset] = quotas;
-  return {
-    requests: toQuota(requestLimit, requestsLeft, requestsReset),
-    tokens: toQuota(tokenLimit, tokensLeft, tokensReset),
-  };
+/** As the script tells it: of requests, tokens, and the same of the model. */
+function toAllowance(told: readonly number[]): Allowance {
+  const [requests = null, tokens = null, ofRequests = null, ofTokens = null] = [0, 3, 6, 9].map(
+    (at) => toQuota(told.slice(at, at + BUCKET_REPLY.length)),
+  );
+  return { requests, tokens, ofModel: { requests: ofRequests, tokens: ofTokens } };
 }
 
-function toQuota(limit: number, remaining: number, resetMs: number): Quota | null {
+function toQuota([limit = 0, remaining = 0, resetMs = 0]: readonly number[]): Quota | null {
   return limit === 0 ? null : { limit, remaining, resetMs };
 }

@@ -103,9 +103,14 @@ describe("requests a minute", () => {
 
     expect([first.error, third.error]).toEqual([null, null]);
     expect(second.error?.code).toBe("rate_limit_exceeded");
-    // The one with the least left is told.
-    expect(first.allowance?.requests).toMatchObject({ limit: 1, remaining: 0 });
-    expect(third.allowance?.requests).toMatchObject({ limit: 100, remaining: 98 });
+    expect(first.allowance).toMatchObject({
+      requests: { limit: 100, remaining: 99 },
+      ofModel: { requests: { limit: 1, remaining: 0 }, tokens: null },
+    });
+    expect(third.allowance).toMatchObject({
+      requests: { limit: 100, remaining: 98 },
+      ofModel: { requests: null, tokens: null },
+    });
   });
 
   test("are counted by key", async ({ ingress, startWorker }) => {

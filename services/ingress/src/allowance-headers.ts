@@ -1,30 +1,40 @@
-import type { Allowance, Quota } from "@headrace/broker";
+import type { Allowance, Quota, Quotas } from "@headrace/broker";
 
 const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 3_600;
 const MS_PER_SECOND = 1_000;
+/** What limits a minute are counted in. */
+const UNITS = ["requests", "tokens"] as const;
 
 /**
- * Write what is left of a key's limits as OpenAI does, and as the IETF's draft does; nothing of a limit
- * that the key does not have.
+ * Write what is left of a key's limits as OpenAI does, which tells of one limit for each unit: here the
+ * tighter of the key's and the model's; and as the IETF's draft does, which tells of all. Nothing is
+ * said of a limit that there is not.
  *
  * @see https://developers.openai.com/api/docs/guides/rate-limits
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
  */
-export function gainAllowance(
-  headers: Record<string, string>,
-  { requests, tokens }: Allowance,
-): void {
-  if (requests !== null) gain(headers, "requests", requests);
-  if (tokens !== null) gain(headers, "tokens", tokens);
+export function gainAllowance(headers: Record<string, string>, allowance: Allowance): void {
+  for (const unit of UNITS) {
+    const quotas = [allowance[unit], allowance.ofModel[unit]].filter((quota) => quota !== null);
+    const [tighter] = quotas.toSorted((a, b) => a.remaining - b.remaining || b.resetMs - a.resetMs);
+    if (tighter === undefined) continue;
+    headers[`x-ratelimit-limit-${unit}`] = String(tighter.limit);
+    headers[`x-ratelimit-remaining-${unit}`] = String(tighter.remaining);
+    headers[`x-ratelimit-reset-${unit}`] = toDuration(tighter.resetMs);
+  }
+  gainPolicies(headers, allowance, "");
+  gainPolicies(headers, allowance.ofModel, "model-");
 }
 
-function gain(headers: Record<string, string>, unit: string, quota: Quota): void {
-  headers[`x-ratelimit-limit-${unit}`] = String(quota.limit);
-  headers[`x-ratelimit-remaining-${unit}`] = String(quota.remaining);
-  headers[`x-ratelimit-reset-${unit}`] = toDuration(quota.resetMs);
-  add(headers, "ratelimit", toLimitItem(unit, quota));
-  add(headers, "ratelimit-policy", toPolicyItem(unit, quota));
+/** Each limit has a policy of its own, which has the same name in every answer. */
+function gainPolicies(headers: Record<string, string>, quotas: Quotas, prefix: string): void {
+  for (const unit of UNITS) {
+    const quota = quotas[unit];
+    if (quota === null) continue;
+    add(headers, "ratelimit", toLimitItem(prefix + unit, quota));
+    add(headers, "ratelimit-policy", toPolicyItem({ name: prefix + unit, unit }, quota));
+  }
 }
 
 function add(headers: Record<string, string>, name: string, item: string): void {
@@ -33,14 +43,17 @@ function add(headers: Record<string, string>, name: string, item: string): void 
 }
 
 /** How much is left, and in how many seconds all of it is back. */
-function toLimitItem(unit: string, { remaining, resetMs }: Quota): string {
-  return `"${unit}";r=${remaining};t=${Math.ceil(resetMs / MS_PER_SECOND)}`;
+function toLimitItem(name: string, { remaining, resetMs }: Quota): string {
+  return `"${name}";r=${remaining};t=${Math.ceil(resetMs / MS_PER_SECOND)}`;
 }
 
 /** Requests are the draft's unit unless another is named. */
-function toPolicyItem(unit: string, { limit }: Quota): string {
+function toPolicyItem(
+  { name, unit }: { readonly name: string; readonly unit: (typeof UNITS)[number] },
+  { limit }: Quota,
+): string {
   const named = unit === "requests" ? "" : `;qu="${unit}"`;
-  return `"${unit}";q=${limit}${named};w=${MINUTE_SECONDS}`;
+  return `"${name}";q=${limit}${named};w=${MINUTE_SECONDS}`;
 }
 
 /** A duration as Go writes it, which is how OpenAI does: `12ms`, `1.5s`, `6m0s`, `1h0m0s`. */

@@ -22,6 +22,9 @@ const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
 /** What metrics call a path that is no route: callers must not be able to make series. */
 const NO_ROUTE = "none";
 
+/** The first status that says that the failure is not the caller's. */
+const SERVER_FAILED = 500;
+
 /** What every request passes through. */
 export interface Gate {
   readonly authentication: Authentication;
@@ -36,7 +39,7 @@ export interface Gate {
   readonly reads: TenantTurns;
   /** Addresses, networks, or names of such: proxies that are believed where a caller is. */
   readonly trustedProxies: readonly string[];
-  /** Told of a call that makes nothing, before it is answered. */
+  /** Told of a call that makes no job, before it is answered. */
   readonly onReading: (exchange: Exchange, caller: Caller) => Promise<void>;
   /** Told of a call of the operator's that comes with a key without the scope for it. */
   readonly onDenied: (exchange: Exchange, caller: Caller, action: string) => Promise<void>;
@@ -143,15 +146,35 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
   const scope = scopeFor(method, route.path);
   if (caller.scopes.has(scope)) {
     if (route.streamsBody !== true) gate.bodies.enter(caller.tenant, exchange.request);
-    if (scope === "read" || route.isUnlimited === true) await gate.onReading(exchange, caller);
-    if (method !== "GET" || route.isHeldOpen === true) return handler(exchange, caller);
-    return gate.reads.take(caller.tenant, () => handler(exchange, caller));
+    const answer = (): Promise<void> | void => handler(exchange, caller);
+    const tellLimits = (): Promise<void> => gate.onReading(exchange, caller);
+    if (scope === "submit" && route.isUnlimited !== true) {
+      return answerMaking(exchange, answer, tellLimits);
+    }
+    if (scope !== "admin") await tellLimits();
+    if (method !== "GET" || route.isHeldOpen === true) return answer();
+    return gate.reads.take(caller.tenant, answer);
   }
   if (scope === "admin") {
     const action = findHandler(route.actions ?? {}, method) ?? `${method} ${route.path}`;
     await gate.onDenied(exchange, caller, action);
   }
   return refuseScope(caller, `${method} ${route.path} needs a key with the scope ${scope}`);
+}
+
+/** Whoever makes jobs is told of its limits by what books them; by one that is refused before, here. */
+async function answerMaking(
+  { gainedHeaders, response }: Exchange,
+  answer: () => Promise<void> | void,
+  tellLimits: () => Promise<void>,
+): Promise<void> {
+  try {
+    await answer();
+  } catch (error) {
+    const isTold = response.headersSent || "ratelimit" in gainedHeaders;
+    if (!isTold && toPlatformError(error).status < SERVER_FAILED) await tellLimits();
+    throw error;
+  }
 }
 
 async function authenticate(

@@ -151,6 +151,34 @@ describe("a key's limits", () => {
     }
   });
 
+  test("are told with a submit that is refused for what it says", async ({ client }) => {
+    const limits = { requests_per_minute: 10, models: { [MODEL]: { requests_per_minute: 3 } } };
+    const made = await makeKey(client, { limits });
+    const free = await makeKey(client);
+    const bad = [
+      ["/v1/jobs", { endpoint: "/v1/chat/completions" }],
+      ["/v1/chat/completions", { ...CHAT, model: "nobody/knows" }],
+      ["/v1/responses", { model: MODEL }],
+    ] as const;
+
+    const call = (caller: TestClient): Promise<Answer[]> =>
+      Promise.all(bad.map(([path, body]) => caller.call("POST", path, { body })));
+    const accepted = await submit(made.client);
+    const refused = await call(made.client);
+    const ofFree = await call(free.client);
+
+    expect(refused.map(({ status }) => status)).toEqual([400, 404, 400]);
+    for (const { headers } of refused) {
+      expect(headers.get("x-ratelimit-remaining-requests")).toBe("9");
+      expect(headers.get("ratelimit-policy")).toBe('"requests";q=10;w=60');
+    }
+    // The same name stands for the same limit, whatever the answer.
+    expect(accepted.headers.get("ratelimit-policy")).toBe(
+      '"requests";q=10;w=60, "model-requests";q=3;w=60',
+    );
+    expect(ofFree.map(rateHeaders)).toEqual([{}, {}, {}]);
+  });
+
   test("are told to no key that has none", async ({ client }) => {
     const made = await makeKey(client);
 

@@ -54,7 +54,7 @@ export interface Operation {
   readonly isProbe?: true;
 }
 
-/** What is left of the key's limits: of a submit's answer once it came to them, and of what is read. */
+/** What is left of the key's limits: told with every submit, and with what is read. */
 export const ALLOWANCE_HEADERS = [
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
