@@ -69,6 +69,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     ...[webhooksPort, ...workerPorts].map((peer) => `${toUrl(LOCAL, peer)}/metrics`),
   ];
   const durability = environment.HEADRACE_DURABILITY;
+  const allow = receiversOf(options);
   const ingress = planIngress({
     host: up.host,
     port,
@@ -76,6 +77,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     apiKey,
     durability,
     metricsPeers,
+    allow,
     storageUrl: pathToFileURL(directory.objectsPath).href,
   });
   return {
@@ -86,7 +88,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     ingress: [{ plan: ingress, where: url }],
     webhooks: [
       {
-        plan: planWebhooks({ operationsPort: webhooksPort, redisUrl, allow: receiversOf(options) }),
+        plan: planWebhooks({ operationsPort: webhooksPort, redisUrl, allow }),
         where: "tells receivers what ended",
       },
     ],
