@@ -21,8 +21,6 @@ export interface PlatformOptions {
 
 /** Key of every platform under test. */
 export const API_KEY = "hr_test_0123456789abcdef";
-/** Where webhooks may be sent beside the Internet: to this machine, where tests listen. */
-const RECEIVERS = "127.0.0.1";
 
 /** The whole of Headrace on free ports: redis-server, engine-sim, ingress and workers. */
 export class Platform {
@@ -106,7 +104,6 @@ export class Platform {
       HEADRACE_API_KEY: API_KEY,
       REDIS_URL: this.redis.url,
       INGRESS_OPERATIONS_PORT: "0",
-      WEBHOOKS_ALLOW: RECEIVERS,
       ...this.#options.ingress,
       ...environment,
       INGRESS_PORT,
@@ -147,12 +144,25 @@ export class Platform {
     const variables = {
       REDIS_URL: this.redis.url,
       WEBHOOKS_OPERATIONS_PORT: String(port),
-      WEBHOOKS_ALLOW: RECEIVERS,
+      WEBHOOKS_ALLOW: "127.0.0.1",
       ...environment,
     };
     const webhooks = this.#spawn("webhooks", port, { environment: variables });
     await webhooks.whenReady("/readyz");
     return webhooks;
+  }
+
+  /** Start one more process that runs batches. `environment` must say where their files are. */
+  async startBatcher(environment: Environment): Promise<ManagedProcess> {
+    const port = await findFreePort();
+    const variables = {
+      REDIS_URL: this.redis.url,
+      BATCHER_OPERATIONS_PORT: String(port),
+      ...environment,
+    };
+    const batcher = this.#spawn("batcher", port, { environment: variables });
+    await batcher.whenReady("/readyz");
+    return batcher;
   }
 
   /** End every process, workers before the Redis that they work on. */

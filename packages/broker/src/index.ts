@@ -72,7 +72,7 @@ export { objectsOfBatch, type BatchRecord } from "./batches/batch-record.ts";
 export { BatchRegistry, type BatchQuery, type NewBatch } from "./batches/batch-registry.ts";
 export { EndedBatches } from "./batches/ended-batches.ts";
 export type { LineState, LineSubmission, SubmittedLine } from "./batches/line-desk.ts";
-export type { LineTry } from "./batches/line-id.ts";
+export { lineJobId, type LineTry } from "./batches/line-id.ts";
 export { objectOfFile, type FileRecord } from "./batches/file-record.ts";
 export { FileRegistry, type FileQuery, type NewFile } from "./batches/file-registry.ts";
 export { Removals } from "./batches/removals.ts";

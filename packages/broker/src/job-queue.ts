@@ -11,6 +11,9 @@ import type { Report } from "./redis.ts";
  */
 export const QUEUE_CLASSES = { interactive: 1, standard: 2, batch: 3 } as const;
 
+/** How far apart BullMQ's scores of two priorities are; `lua/include/turn.lua` has it, too. */
+export const CLASS_BAND = 2 ** 32;
+
 /** Where a job waits in BullMQ's set. */
 export interface Place {
   readonly class: number;

@@ -127,7 +127,7 @@ describe("headrace up", { timeout: TEST_MS }, () => {
     expect(up.out.split(" ").length).toBeGreaterThan(10);
     expect(up.err).toMatch(/completed job_/);
     expect(up.err).toMatch(/decode .*s .*% .*█/);
-    expect(children).toHaveLength(5);
+    expect(children).toHaveLength(6);
     expect(children.filter(({ pid }) => isAlive(pid))).toEqual([]);
     expect(statSync(join(folder, ".data/api-key")).mode & 0o777).toBe(0o600);
   });

@@ -12,9 +12,11 @@ import type { Redis } from "ioredis";
 
 import { BookingDesk } from "../booking-desk.ts";
 import { cancelJob } from "../cancel.ts";
+import { readRedisMs } from "../clock.ts";
 import { assertFit } from "../fitness.ts";
 import { guard } from "../guard.ts";
-import { JobQueues } from "../job-queue.ts";
+import { CLASS_BAND, JobQueues, QUEUE_CLASSES } from "../job-queue.ts";
+import { keys } from "../keys.ts";
 import { ModelRegistry, type KnownModel } from "../model-registry.ts";
 import { connectProducer, whenReady, type Report } from "../redis.ts";
 import { RedisWatch } from "../redis-watch.ts";
@@ -102,6 +104,23 @@ export class BatchBroker {
   /** Find a model by its name or alias. @returns null when no worker ever served it */
   async findModel(name: string): Promise<KnownModel | null> {
     return guard(this.#models.find(name));
+  }
+
+  /** The present by Redis' clock, ms. */
+  async readClock(): Promise<number> {
+    return guard(readRedisMs(this.#redis));
+  }
+
+  /** Whether jobs that go before all batch work wait for a model. */
+  async hasUrgentJobs({ code, version }: KnownModel): Promise<boolean> {
+    const batchClass = QUEUE_CLASSES.batch * CLASS_BAND;
+    const [prioritized, wait] = await guard(
+      Promise.all([
+        this.#redis.zcount(keys.queue(code, version, "prioritized"), "-inf", `(${batchClass}`),
+        this.#redis.llen(keys.queue(code, version, "wait")),
+      ]),
+    );
+    return prioritized + wait > 0;
   }
 
   /** What the live workers of a model say of themselves. */

@@ -7,7 +7,7 @@ import { CommandFailure } from "../failure.ts";
 import { assertAvailable, findFreePorts, isLoopback, LOCAL, toUrl } from "./address.ts";
 import type { PartPlan } from "./part.ts";
 import { planRedis } from "./redis.ts";
-import { planEngine, planIngress, planWebhooks, planWorker } from "./services.ts";
+import { planBatcher, planEngine, planIngress, planWebhooks, planWorker } from "./services.ts";
 
 /** A part, and where it is to be found. */
 export interface Placed {
@@ -15,7 +15,7 @@ export interface Placed {
   readonly where: string;
 }
 
-/** All parts by what they need: Redis and engine nothing, workers both, ingress and webhooks Redis. */
+/** All parts by what they need: Redis and engine nothing, workers both, all others Redis. */
 export interface Layout {
   /** Where the API serves. */
   readonly url: string;
@@ -25,10 +25,11 @@ export interface Layout {
   readonly workers: readonly Placed[];
   readonly ingress: readonly Placed[];
   readonly webhooks: readonly Placed[];
+  readonly batchers: readonly Placed[];
 }
 
-/** Ports that are found whether they are needed or not: the API's, Redis', the engine's, webhooks'. */
-const FIXED_PORTS = 4;
+/** Parts of which there is one. */
+const FIXED_PORTS = 5;
 /** Receivers on this machine, such as `headrace webhooks listen`. */
 const LOCAL_RECEIVERS = "127.0.0.1,::1,localhost";
 
@@ -46,30 +47,31 @@ export interface LayoutOptions {
  */
 export async function layOut(options: LayoutOptions): Promise<Layout> {
   const { up, environment, directory, apiKey } = options;
-  const [freePort = 0, redisPort = 0, enginePort = 0, webhooksPort = 0, ...workerPorts] =
-    await findFreePorts(FIXED_PORTS + up.workers);
-  const port = up.port === 0 ? freePort : up.port;
+  const ports = await findPorts(up);
+  const port = up.port === 0 ? ports.api : up.port;
   await assertAvailable(up.host, port);
   const url = toUrl(up.host, port);
 
   assertReplica(options);
   const ownRedis =
     up["redis-url"] === undefined
-      ? planRedis(directory, environment, up["redis-port"] ?? redisPort)
+      ? planRedis(directory, environment, up["redis-port"] ?? ports.redis)
       : null;
   const redisUrl = ownRedis?.url ?? up["redis-url"] ?? "";
-  const ownEngine = up["engine-url"] === undefined ? planEngine(enginePort) : null;
-  const engineUrl = up["engine-url"] ?? toUrl(LOCAL, enginePort);
-  const workers = workerPorts.map((operationsPort, index) => ({
+  const ownEngine = up["engine-url"] === undefined ? planEngine(ports.engine) : null;
+  const engineUrl = up["engine-url"] ?? toUrl(LOCAL, ports.engine);
+  const workers = ports.workers.map((operationsPort, index) => ({
     plan: planWorker({ name: `worker-${index + 1}`, operationsPort, redisUrl, engineUrl }),
     where: `takes jobs to ${engineUrl}`,
   }));
   const metricsPeers = [
     ...(ownEngine === null ? [] : [`${engineUrl}/metrics`]),
-    ...[webhooksPort, ...workerPorts].map((peer) => `${toUrl(LOCAL, peer)}/metrics`),
+    ...[ports.webhooks, ports.batcher, ...ports.workers].map(
+      (peer) => `${toUrl(LOCAL, peer)}/metrics`,
+    ),
   ];
   const durability = environment.HEADRACE_DURABILITY;
-  const allow = receiversOf(options);
+  const storageUrl = pathToFileURL(directory.objectsPath).href;
   const ingress = planIngress({
     host: up.host,
     port,
@@ -77,8 +79,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     apiKey,
     durability,
     metricsPeers,
-    allow,
-    storageUrl: pathToFileURL(directory.objectsPath).href,
+    storageUrl,
   });
   return {
     url,
@@ -86,13 +87,35 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     engine: ownEngine === null ? [] : [{ plan: ownEngine, where: engineUrl }],
     workers,
     ingress: [{ plan: ingress, where: url }],
-    webhooks: [
+    webhooks: [placeWebhooks(options, ports.webhooks, redisUrl)],
+    batchers: [
       {
-        plan: planWebhooks({ operationsPort: webhooksPort, redisUrl, allow }),
-        where: "tells receivers what ended",
+        plan: planBatcher({ operationsPort: ports.batcher, redisUrl, durability, storageUrl }),
+        where: "runs batches",
       },
     ],
   };
+}
+
+interface Ports {
+  readonly api: number;
+  readonly redis: number;
+  readonly engine: number;
+  readonly webhooks: number;
+  readonly batcher: number;
+  readonly workers: readonly number[];
+}
+
+/** Find a port for each part, whether it turns out to be needed or not. */
+async function findPorts({ workers: workerCount }: UpOptions): Promise<Ports> {
+  const found = await findFreePorts(FIXED_PORTS + workerCount);
+  const [api = 0, redis = 0, engine = 0, webhooks = 0, batcher = 0, ...workers] = found;
+  return { api, redis, engine, webhooks, batcher, workers };
+}
+
+function placeWebhooks(options: LayoutOptions, operationsPort: number, redisUrl: string): Placed {
+  const plan = planWebhooks({ operationsPort, redisUrl, allow: receiversOf(options) });
+  return { plan, where: "tells receivers what ended" };
 }
 
 /**

@@ -59,14 +59,15 @@ export class Platform {
     const workers = toParts(layout.workers);
     const ingress = toParts(layout.ingress);
     const webhooks = toParts(layout.webhooks);
-    this.#groups = [ingress, workers, [...engine, ...webhooks], redis];
+    const batchers = toParts(layout.batchers);
+    this.#groups = [[...ingress, ...batchers], workers, [...engine, ...webhooks], redis];
 
     const startAll = async (parts: readonly Part[]): Promise<unknown> =>
       Promise.all(parts.map(async (part) => part.start(signal)));
     const redisStart = startAll(redis);
     const engineStart = startAll(engine);
     await Promise.all([
-      redisStart.then(async () => startAll([...ingress, ...webhooks])),
+      redisStart.then(async () => startAll([...ingress, ...webhooks, ...batchers])),
       Promise.all([redisStart, engineStart]).then(async () => startAll(workers)),
     ]);
     this.#options.run.setUrl(layout.url);

@@ -67,6 +67,32 @@ export function planWebhooks({ operationsPort, redisUrl, allow }: WebhooksPlace)
   };
 }
 
+/** Where a batcher and what it works with are. */
+export interface BatcherPlace {
+  readonly operationsPort: number;
+  readonly redisUrl: string;
+  readonly durability: Durability;
+  /** Where files are kept. */
+  readonly storageUrl: string;
+}
+
+/** Plan the process that runs batches. It is ready once it can reach Redis. */
+export function planBatcher(place: BatcherPlace): PartPlan {
+  return {
+    name: "batcher",
+    program: nodeProgram(servicePath("batcher"), [], {
+      HEADRACE_DURABILITY: place.durability,
+      REDIS_URL: place.redisUrl,
+      STORAGE_URL: place.storageUrl,
+      BATCHER_OPERATIONS_HOST: LOCAL,
+      BATCHER_OPERATIONS_PORT: String(place.operationsPort),
+    }),
+    readiness: { url: `${toUrl(LOCAL, place.operationsPort)}/readyz` },
+    readyMs: READY_MS,
+    advice: `Does Redis answer at ${new URL(place.redisUrl).host}?`,
+  };
+}
+
 /** Where the ingress and what it works with are. */
 export interface IngressPlace {
   readonly host: string;
@@ -78,8 +104,6 @@ export interface IngressPlace {
   readonly storageUrl: string;
   /** URLs of the other processes' metrics. */
   readonly metricsPeers: readonly string[];
-  /** As `WebhooksPlace` has it. */
-  readonly allow: string | null;
 }
 
 /** Plan the ingress. It is ready once it can reach Redis. */
@@ -95,7 +119,6 @@ export function planIngress(place: IngressPlace): PartPlan {
       INGRESS_PORT: String(place.port),
       INGRESS_OPERATIONS_PORT: "0",
       INGRESS_METRICS_PEERS: place.metricsPeers.join(","),
-      ...(place.allow === null ? {} : { WEBHOOKS_ALLOW: place.allow }),
     }),
     readiness: { url: `${toUrl(place.host, place.port)}/readyz` },
     readyMs: READY_MS,

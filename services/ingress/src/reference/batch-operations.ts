@@ -136,7 +136,7 @@ export const BATCH_OPERATIONS: readonly Operation[] = [
     tag: "Batches",
     summary: "Have every line of a file answered",
     description:
-      'The process that runs batches is not part of this version yet: they wait in `validating`. Lines are `{custom_id, method: "POST", url, body}`, of one endpoint and one model. They run with priority `batch`, and are done within `completion_window`: whole minutes, hours or days, from `1m` to `7d`. What is not done by then is in the error file. A file with a fault is not run at all: the batch is `failed`, and `errors` has the first 100 with their lines. Repeating a call under one `Idempotency-Key` within 24 h makes one batch.',
+      'Lines are `{custom_id, method: "POST", url, body}`, of one endpoint and one model. They run with priority `batch`, and are done within `completion_window`: whole minutes, hours or days, from `1m` to `7d`. What is not done by then is in the error file. A file with a fault is not run at all: the batch is `failed`, and `errors` has the first 100 with their lines. Repeating a call under one `Idempotency-Key` within 24 h makes one batch.',
     parameters: [
       {
         name: "idempotency-key",

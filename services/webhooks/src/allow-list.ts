@@ -1,7 +1,5 @@
 import { BlockList, isIP } from "node:net";
 
-import { z } from "zod";
-
 /** What an operator may write: an address, a network, or the name of a host. */
 const NETWORK = /^([^/]+)\/(\d{1,3})$/;
 const HOST =
@@ -14,7 +12,6 @@ const HOST =
 export class AllowList {
   readonly #hosts = new Set<string>();
   readonly #networks = new BlockList();
-  #hasNetworks = false;
 
   /**
    * @param entries `10.1.0.0/16`, `fd12::/16`, `127.0.0.1`, `receiver.internal`
@@ -29,11 +26,6 @@ export class AllowList {
     return this.#hosts.has(hostname);
   }
 
-  /** Whether there may be names that it does not hold, and that lead to what it does. */
-  get hasNetworks(): boolean {
-    return this.#hasNetworks;
-  }
-
   hasAddress(address: string): boolean {
     return this.#networks.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
   }
@@ -46,7 +38,6 @@ export class AllowList {
       const bits = prefix === undefined ? (family === 6 ? 128 : 32) : Number(prefix);
       if (bits > (family === 6 ? 128 : 32)) throw new RangeError(`${entry}: no such network`);
       this.#networks.addSubnet(network, bits, type);
-      this.#hasNetworks = true;
     } else if (prefix === undefined && HOST.test(entry)) {
       this.#hosts.add(entry);
     } else {
@@ -56,18 +47,3 @@ export class AllowList {
     }
   }
 }
-
-/** An environment variable that holds a list, comma-separated; empty unless set. */
-export const allowListVariable = z
-  .string()
-  .default("")
-  .transform((text) => text.split(",").map((entry) => entry.trim().toLowerCase()))
-  .transform((entries) => entries.filter((entry) => entry !== ""))
-  .transform((entries, context) => {
-    try {
-      return new AllowList(entries);
-    } catch (error) {
-      context.addIssue(error instanceof Error ? error.message : String(error));
-      return z.NEVER;
-    }
-  });
