@@ -1,4 +1,5 @@
 import {
+  DEFAULT_TENANT,
   isTerminal,
   jobEndSchema,
   jobSpecSchema,
@@ -26,8 +27,10 @@ const attemptSchema = z.looseObject({ reset: z.boolean() });
 /** Read what has been counted of all tenants' jobs. A run may go on over midnight. */
 export async function readMetered(redis: Redis): Promise<Metered> {
   const [from, to] = [toDay(Date.now() - DAY_MS), toDay(Date.now() + DAY_MS)];
-  const tenants = await redis.smembers(keys.tenants);
-  const days = await Promise.all(tenants.map((tenant) => readUsage(redis, tenant, { from, to })));
+  const tenants = [DEFAULT_TENANT, ...(await redis.hkeys(keys.tenantSettings))];
+  const days = await Promise.all(
+    [...new Set(tenants)].map((tenant) => readUsage(redis, tenant, { from, to })),
+  );
   return sum(days.flat());
 }
 

@@ -16,6 +16,7 @@ import type { Report } from "./redis.ts";
 import { ROOT_KEY, toRecord, toRecordKeys } from "./request-record.ts";
 import { script } from "./script.ts";
 import type { Submission } from "./submission.ts";
+import { enterTenant } from "./tenant-rounds.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
 const unbook = script("unbook", z.int());
@@ -156,7 +157,7 @@ export class BookingDesk {
     const nowMs = performance.now();
     const enteredAtMs = this.#tenants.get(tenant) ?? Number.NEGATIVE_INFINITY;
     if (nowMs < enteredAtMs + TENANT_MS) return;
-    await this.#redis.sadd(keys.tenants, tenant);
+    await enterTenant(this.#redis, tenant);
     this.#tenants.set(tenant, nowMs);
   }
 

@@ -16,7 +16,9 @@ import {
  * | --- | --- | --- | --- | --- | --- | --- |
  * | `hr:{models}:by-name` | models | hash | worker, on start | one field per model name | for ever | worker, every 5 s |
  * | `hr:{models}:by-code` | models | hash | worker, on start | one field per model | for ever | worker, every 5 s |
- * | `hr:{models}:tenants` | models | set | ingress | one member per tenant | for ever | ingress, with a submit each 5 s |
+ * | `hr:{models}:booked` | models | zset | ingress, batcher | tenants whose slots hold something | until they hold nothing | ingress, with a submit each 5 s |
+ * | `hr:{models}:tenants` | models | set | earlier builds | the same | until a later build's sweep | - |
+ * | `hr:{models}:sweep` | models | string | sweep | one | 15 s | next sweep |
  * | `hr:{<code>}:job:<id>` | model | hash | accept, claim, append, finish … | request ≤ body limit | open: for ever; ended: retention | sweep |
  * | `hr:{<code>}:log:<id>` | model | stream | claim, append, finish … | worker's output limit × attempts | as the entry | next attempt: goes on from it or trims it |
  * | `hr:{<code>}:open` | model | zset | accept, end | open jobs | for ever | sweep |
@@ -58,8 +60,8 @@ import {
  * | `hr:{t:<tenant>}:buckets:<key>` | tenant | hash | reserve, settle | four fields per limited model | 14 days from its last job on | its time to live |
  * | `hr:{t:<tenant>}:address:<address>` | tenant | hash | reserve | one field | until full again | its time to live |
  * | `hr:{t:<tenant>}:held:<key>:<kind>` | tenant | zset | reserve, settle | open jobs of a key with limits | for ever | settler, sweep |
- * | `hr:{t:<tenant>}:holders` | tenant | set | reserve | keys that had limits | for ever | next submit |
- * | `hr:{t:<tenant>}:owed` | tenant | hash | reserve, settle | one field per key that had limits | for ever | as the holds |
+ * | `hr:{t:<tenant>}:holders` | tenant | set | reserve | keys with limits that have open jobs | for ever | sweep |
+ * | `hr:{t:<tenant>}:owed` | tenant | hash | reserve, settle | one field per key with limits and open jobs | for ever | as the holds |
  * | `hr:{webhooks}:tenants` | webhooks | zset | webhook-* | tenants that events wait for | for ever | next claim |
  * | `hr:{webhooks}:leases` | webhooks | zset | claim, settle | deliveries under way | for ever | next claim |
  * | `hr:{webhooks}:tenant:<tenant>` | webhooks | hash | webhook-* | 3 fields | 1 h from its last delivery on | - |
@@ -85,7 +87,11 @@ import {
 export const keys = {
   modelsByName: "hr:{models}:by-name",
   modelsByCode: "hr:{models}:by-code",
-  tenants: "hr:{models}:tenants",
+  booked: "hr:{models}:booked",
+  /** What earlier builds enter, which know no `booked`. */
+  earlierTenants: "hr:{models}:tenants",
+  /** Lease of the one who looks after the tenants' slots. */
+  tenantSweep: "hr:{models}:sweep",
 
   apiKeys: "hr:{keys}:by-id",
   apiKeysByAge: "hr:{keys}:by-age",

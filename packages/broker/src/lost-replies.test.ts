@@ -69,7 +69,8 @@ class Lives {
     const [from, to] = [toDay(Date.now() - DAY_MS), toDay(Date.now() + DAY_MS)];
     const rows = await readUsage(redis, tenant, { from, to });
     const held = await redis.zcard(keys.held(tenant, KEY, "later"));
-    const owed = await redis.hget(keys.owed(tenant), KEY);
+    // Whether the sweep has come by since decides only if the 0 is still written down.
+    const owed = Number((await redis.hget(keys.owed(tenant), KEY)) ?? 0);
     const jobs = await redis.zrange(keys.jobs(tenant), "0", "-1");
     const booked = await redis.zcard(keys.reserved(tenant));
     const usage = rows.map(({ jobs: count, input_tokens: input, output_tokens: output }) => [

@@ -16,5 +16,14 @@ const SLOT_LEASE_MS = 15_000;
  * @returns false when another has it
  */
 export async function takeSlot(redis: Redis, code: ModelCode, ingress: string): Promise<boolean> {
-  return (await lease(redis, [keys.sweep(code)], [ingress, SLOT_LEASE_MS])) === 1;
+  return take(redis, keys.sweep(code), ingress);
+}
+
+/** The same for the slots of all tenants. */
+export async function takeTenants(redis: Redis, ingress: string): Promise<boolean> {
+  return take(redis, keys.tenantSweep, ingress);
+}
+
+async function take(redis: Redis, key: string, ingress: string): Promise<boolean> {
+  return (await lease(redis, [key], [ingress, SLOT_LEASE_MS])) === 1;
 }

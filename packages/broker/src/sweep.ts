@@ -9,7 +9,7 @@ import { endingKeys, keys } from "./keys.ts";
 import type { ModelRegistry } from "./model-registry.ts";
 import type { Report } from "./redis.ts";
 import { script } from "./script.ts";
-import { takeSlot } from "./slot-lease.ts";
+import { takeSlot, takeTenants } from "./slot-lease.ts";
 
 const lease = script("lease", z.literal([0, 1]));
 const expire = script("expire", z.literal([0, 1]));
@@ -110,7 +110,9 @@ export class Sweep {
       counts.requeued += await this.#requeueMissing(code);
       counts.removed += await this.#removeEndedOfAll(code, served);
     }
-    counts.unbooked += await this.#bookings.run(await this.#redisNowMs());
+    if (await takeTenants(this.#redis, this.#ingress)) {
+      counts.unbooked += await this.#bookings.run(await this.#redisNowMs());
+    }
     return counts;
   }
 

@@ -19,6 +19,7 @@ import { keys } from "../keys.ts";
 import { script } from "../script.ts";
 import type { Submission } from "../submission.ts";
 import type { SubmissionDesk } from "../submission-desk.ts";
+import { enterTenant } from "../tenant-rounds.ts";
 import { lineJobId, type LineTry } from "./line-id.ts";
 
 const holdLine = script("hold-line", z.enum(["", "month_tokens", "month_cost"]));
@@ -117,7 +118,7 @@ export class LineDesk {
     const hold = toHold(id, submission);
     const { tenant, key, kind, model, tokens } = hold;
     // The sweep looks through the tenants that are entered.
-    await this.#redis.sadd(keys.tenants, spec.tenant);
+    await enterTenant(this.#redis, spec.tenant);
     const reason = await holdLine(
       this.#redis,
       [keys.held(tenant, key, kind), keys.owed(tenant), keys.holders(tenant)],
