@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { newApiKey, newKeyId } from "@headrace/contract";
 import { FaultProxy, Random } from "@headrace/testkit/instruments";
 import type { Redis } from "ioredis";
-import { describe, expect } from "vitest";
+import { describe, expect, onTestFinished, vi } from "vitest";
 
 import { digestApiKey } from "./api-key-record.ts";
 import type { FreshKey, KeyForm } from "./api-key-desk.ts";
@@ -257,6 +257,30 @@ describe("the registry", () => {
 
     expect(await redis.xlen(stream)).toBeLessThanOrEqual(10_100);
     expect(await redis.xlen("hr:{keys}:audit")).toBe(1);
+  });
+
+  test("keeps what one key reads, or is denied, once an hour, and how often in between", async ({
+    ingress,
+  }) => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const subject = { target: null, tenant: null, details: {} };
+    const tryBoth = async (): Promise<void> => {
+      await ingress.audit.keepRead(note, subject, null);
+      await ingress.audit.keepRefused(note, subject, "scope_missing");
+    };
+    for (let count = 0; count < 3; count += 1) await tryBoth();
+    vi.advanceTimersByTime(3_600_000);
+    await tryBoth();
+
+    const { data } = await ingress.audit.list({ limit: 10, after: null });
+
+    expect(data.toReversed()).toMatchObject([
+      { outcome: "done", details: {} },
+      { outcome: "denied", details: {} },
+      { outcome: "done", details: { left_out: 2 } },
+      { outcome: "denied", details: { left_out: 2 } },
+    ]);
   });
 
   test("makes a change once, whoever sends the same bytes again", async ({

@@ -10,12 +10,20 @@ import { z } from "zod";
 import { guard } from "./guard.ts";
 import { keys } from "./keys.ts";
 
-/** Entries that each of the two lists keeps: about 5 MB. The log lines are for whoever keeps more. */
+/** Entries that each of the three lists keeps: about 5 MB. The log lines are for whoever keeps more. */
 export const MOST_ENTRIES = 10_000;
-/** Most entries of one key's denials of one action: one in so long, of each ingress. */
-const DENIAL_MS = 3_600_000;
-/** Denials remembered: a few MB. Past this all are forgotten, and may be kept once more. */
-const MOST_DENIALS = 10_000;
+/** How often one key's reads, or denials, of one action have an entry: one in so long, of each ingress. */
+const SELDOM_MS = 3_600_000;
+/** Such remembered: a few MB. Past this all are forgotten, and may have an entry once more. */
+const MOST_REMEMBERED = 10_000;
+
+/** The lists in the order in which entries of one id are told, with what their ids end in. */
+const LISTS = [
+  { stream: keys.audit, mark: "" },
+  { stream: keys.auditRefused, mark: "r" },
+  { stream: keys.auditRead, mark: "v" },
+] as const;
+type Mark = (typeof LISTS)[number]["mark"];
 
 /** Whose call it is that is to be kept, and what it is called. */
 export interface AuditNote {
@@ -70,15 +78,23 @@ export interface AuditQuery {
   readonly after: string | null;
 }
 
+/** Calls that are much like another, of which few have an entry. */
+interface Remembered {
+  /** When the last one had, on the process' monotonic clock. */
+  readonly keptAtMs: number;
+  /** Those since that had none. */
+  leftOut: number;
+}
+
 /**
- * What operators did, tried and were denied; only ever added to. What was done is written by the
- * script that does it; what was not is written here, to a list of its own.
+ * What operators did, tried, were denied and looked at; only ever added to. What was done is written by
+ * the script that does it; what was not, and what only read, is written here, to lists of their own: they
+ * push out nothing that was done.
  */
 export class AuditLog {
   readonly #redis: Redis;
   readonly #listener: AuditListener;
-  /** When each key was last kept as denied each action, on the process' monotonic clock. */
-  readonly #denials = new Map<string, number>();
+  readonly #remembered = new Map<string, Remembered>();
 
   constructor(redis: Redis, listener: AuditListener) {
     this.#redis = redis;
@@ -103,22 +119,36 @@ export class AuditLog {
    */
   async keepRefused(note: AuditNote, subject: AuditSubject, code: ErrorCode): Promise<void> {
     const outcome = outcomeOf(code);
-    if (outcome === "denied" && !this.#isNews(note)) return;
-    await this.#append(keys.auditRefused, record(note, subject, { outcome, error_code: code }));
+    const end = { outcome, error_code: code };
+    if (outcome !== "denied") {
+      await this.#append(keys.auditRefused, record(note, subject, end));
+      return;
+    }
+    await this.#appendSeldom(keys.auditRefused, record(note, subject, end));
+  }
+
+  /**
+   * Keep that a call looked at something, or was refused to. Of one key that looks again and again the
+   * listener is told, and it is kept, once an hour and ingress.
+   *
+   * @param code what the caller was told instead; null when it was shown what it asked for
+   * @throws PlatformError `queue_unavailable`
+   */
+  async keepRead(note: AuditNote, subject: AuditSubject, code: ErrorCode | null): Promise<void> {
+    const outcome = code === null ? "done" : outcomeOf(code);
+    await this.#appendSeldom(keys.auditRead, record(note, subject, { outcome, error_code: code }));
   }
 
   /** Read a page, newest first. */
   async list({ limit, after }: AuditQuery): Promise<AuditList> {
-    const [done, refused] = await guard(
-      Promise.all([
-        this.#read(keys.audit, beforeDone(after), limit + 1),
-        this.#read(keys.auditRefused, beforeRefused(after), limit + 1),
-      ]),
+    const lists = await guard(
+      Promise.all(
+        LISTS.map(({ stream, mark }) => this.#read(stream, placeBefore(after, mark), limit + 1)),
+      ),
     );
-    const found = [
-      ...done.map((entry) => toEntry(entry, "")),
-      ...refused.map((entry) => toEntry(entry, "r")),
-    ].toSorted(compare);
+    const found = lists
+      .flatMap((entries, at) => entries.map((entry) => toEntry(entry, LISTS[at]?.mark ?? "")))
+      .toSorted(compare);
     const data = found.slice(0, limit);
     return {
       object: "list",
@@ -129,15 +159,20 @@ export class AuditLog {
     };
   }
 
-  /** Any key may be denied at any rate, and must not push out what others were. */
-  #isNews({ actor, action }: AuditNote): boolean {
+  /** Any key may read, or be denied, at any rate, and must not push out what others did. */
+  async #appendSeldom(stream: string, written: AuditRecord): Promise<void> {
     const nowMs = performance.now();
-    const denial = `${actor} ${action}`;
-    const keptAtMs = this.#denials.get(denial) ?? Number.NEGATIVE_INFINITY;
-    if (nowMs < keptAtMs + DENIAL_MS) return false;
-    if (this.#denials.size >= MOST_DENIALS) this.#denials.clear();
-    this.#denials.set(denial, nowMs);
-    return true;
+    const call = [written.actor, written.action, written.outcome].join(" ");
+    const last = this.#remembered.get(call);
+    if (last !== undefined && nowMs < last.keptAtMs + SELDOM_MS) {
+      last.leftOut += 1;
+      return;
+    }
+    if (this.#remembered.size >= MOST_REMEMBERED) this.#remembered.clear();
+    this.#remembered.set(call, { keptAtMs: nowMs, leftOut: 0 });
+    const { leftOut } = last ?? { leftOut: 0 };
+    const details = leftOut === 0 ? written.details : { ...written.details, left_out: leftOut };
+    await this.#append(stream, { ...written, details });
   }
 
   async #append(stream: string, written: AuditRecord): Promise<void> {
@@ -157,30 +192,32 @@ function outcomeOf(code: ErrorCode): AuditRecord["outcome"] {
   return code === "queue_unavailable" ? "unknown" : "refused";
 }
 
-/*
- * Of two entries with one id, the refused one counts as older: pages must neither repeat nor leave
- * out either.
+/**
+ * Where a list goes on. Of entries with one id, those of later lists count as older: pages must neither
+ * repeat nor leave out any.
  */
-function beforeDone(after: string | null): string {
-  return after === null ? "+" : `(${after.replace("r", "")}`;
+function placeBefore(after: string | null, mark: Mark): string {
+  if (after === null) return "+";
+  const place = after.replace(/[rv]$/, "");
+  return rankOf(mark) <= rankOf(after.slice(place.length)) ? `(${place}` : place;
 }
 
-function beforeRefused(after: string | null): string {
-  if (after === null) return "+";
-  return after.endsWith("r") ? `(${after.replace("r", "")}` : after;
+function rankOf(mark: string): number {
+  return LISTS.findIndex((list) => list.mark === mark);
 }
 
 function compare(a: AuditEntry, b: AuditEntry): number {
-  const [aMs = 0, aNumber = 0] = placeOf(a);
-  const [bMs = 0, bNumber = 0] = placeOf(b);
-  return bMs - aMs || bNumber - aNumber || a.id.length - b.id.length;
+  const [aMs = 0, aNumber = 0, aRank = 0] = placeOf(a);
+  const [bMs = 0, bNumber = 0, bRank = 0] = placeOf(b);
+  return bMs - aMs || bNumber - aNumber || aRank - bRank;
 }
 
 function placeOf({ id }: AuditEntry): number[] {
-  return id.replace("r", "").split("-").map(Number);
+  const place = id.replace(/[rv]$/, "");
+  return [...place.split("-").map(Number), rankOf(id.slice(place.length))];
 }
 
-function toEntry([id, [, text = ""]]: [string, string[]], mark: "" | "r"): AuditEntry {
+function toEntry([id, [, text = ""]]: [string, string[]], mark: Mark): AuditEntry {
   return {
     id: `${id}${mark}`,
     object: "audit_entry",

@@ -1,7 +1,7 @@
 // for an ingress
 export type { ApiKeyCache } from "./api-key-cache.ts";
 export { digestApiKey, type KeyRecord } from "./api-key-record.ts";
-export type { AuditListener, AuditNote, AuditRecord } from "./audit-log.ts";
+export type { AuditListener, AuditNote, AuditRecord, AuditSubject } from "./audit-log.ts";
 export type { AttemptHistory, PastAttempt } from "./attempt-history.ts";
 export { REFUSAL_REASONS, type Allowance, type Quota, type Quotas } from "./allowance.ts";
 export { IngressBroker, TENANT_SHARE, type IngressBrokerOptions } from "./ingress-broker.ts";

@@ -57,6 +57,7 @@ import {
  * | `hr:{keys}:mark` | keys | string | admin calls, `replicated` level | one | 60 s | next change |
  * | `hr:{keys}:audit` | keys | stream | admin calls that change something | 10,000 entries | trimmed | - |
  * | `hr:{keys}:audit-refused` | keys | stream | admin calls denied or refused | 10,000 entries | trimmed | - |
+ * | `hr:{keys}:audit-read` | keys | stream | admin calls that read | 10,000 entries | trimmed | - |
  * | `hr:{t:<tenant>}:buckets:<key>` | tenant | hash | reserve, settle | four fields per limited model | 14 days from its last job on | its time to live |
  * | `hr:{t:<tenant>}:address:<address>` | tenant | hash | reserve | one field | until full again | its time to live |
  * | `hr:{t:<tenant>}:held:<key>:<kind>` | tenant | zset | reserve, settle | open jobs of a key with limits | for ever | settler, sweep |
@@ -103,6 +104,7 @@ export const keys = {
   audit: "hr:{keys}:audit",
   /** Kept apart, so that whoever is refused again and again pushes out nothing that was done. */
   auditRefused: "hr:{keys}:audit-refused",
+  auditRead: "hr:{keys}:audit-read",
 
   slot: (code: ModelCode): string => `hr:{${code}}`,
   slotOf: (job: JobId): string => `hr:{${modelCodeOf(job)}}`,

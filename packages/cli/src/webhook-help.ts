@@ -14,12 +14,14 @@ export const WEBHOOK_LINES: Readonly<Record<WebhookCommandName, string>> = {
   "webhooks replay": "headrace webhooks replay [--since 2h] [flags] <delivery id | endpoint id>",
 };
 
+const SCOPES = "It needs a key with the scopes submit and read.";
 const EVENTS = `  --events <list>      job.*, response.*, batch.*, or exact types such as job.failed (all of them)`;
 
 /** What \`--help\` prints of them. */
 export const WEBHOOK_DETAILS: Readonly<Record<WebhookCommandName, string>> = {
   "webhooks listen": `Receive webhooks on this machine, verify each, and show them until Ctrl-C. An endpoint is made for
 it and taken away again; a Headrace that \`up\` runs here can reach it.
+${SCOPES}
 
 ${EVENTS}
   --secret <secret>    make no endpoint: show what this secret signed, whatever sends it here
@@ -32,27 +34,32 @@ ${CONNECTION}`,
   --json               the endpoints as the API gives them
 ${CONNECTION}`,
   "webhooks create": `Have events sent to a URL. The secret that they are signed with goes to standard output, this once.
+${SCOPES}
 
 ${EVENTS}
   --name <name>        what it is called (its host)
   --json               the endpoint as the API gives it
 ${CONNECTION}`,
   "webhooks enable": `Have events sent again to an endpoint that was disabled, as one is whose receiver answers 410.
+${SCOPES}
 
   --json               the endpoint as the API gives it
 ${CONNECTION}`,
   "webhooks delete": `Send an endpoint nothing more.
+${SCOPES}
 
   --json               the API's answer
 ${CONNECTION}`,
   "webhooks rotate": `Give an endpoint a new secret, which goes to standard output, this once. For 24 hours events are
 signed with the old one as well.
+${SCOPES}
 
   --now                the old one signs nothing any more, as when it was leaked
   --json               the endpoint as the API gives it
 ${CONNECTION}`,
   "webhooks secret": `Make the secret that the webhooks of single jobs (\`submit --webhook\`) are signed with, or another in
 its place. It goes to standard output, this once.
+${SCOPES}
 
   --now                an old one signs nothing any more, as when it was leaked
   --json               as the API gives it
@@ -63,6 +70,7 @@ ${CONNECTION}`,
   --json               the deliveries as the API gives them
 ${CONNECTION}`,
   "webhooks replay": `Send one delivery again, or all of an endpoint's that failed.
+${SCOPES}
 
   --since <time>       of an endpoint's, those of the last 30m, 2h, 1d (all that are kept)
   --json               the API's answer

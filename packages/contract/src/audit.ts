@@ -3,10 +3,10 @@ import { z } from "zod";
 /** What became of a call: `unknown` when Redis did not say whether the change was made. */
 export const AUDIT_OUTCOMES = ["done", "refused", "denied", "unknown"] as const;
 
-/** Redis' own `<ms>-<n>`, or with an `r` behind it that of a call that changed nothing. */
+/** Redis' own `<ms>-<n>`; with an `r` behind it that of a call that was refused, with a `v` of one that read. */
 export const auditIdSchema = z
   .string()
-  .regex(/^\d{1,15}-\d{1,15}r?$/, "expected the id of an entry");
+  .regex(/^\d{1,15}-\d{1,15}[rv]?$/, "expected the id of an entry");
 
 /** One entry of the audit log: an operator's call, and what came of it. Never holds a secret. */
 export const auditEntrySchema = z.object({

@@ -1,8 +1,7 @@
-import type { AuditNote } from "@headrace/broker";
+import type { AuditNote, AuditSubject } from "@headrace/broker";
 import {
   findKeyId,
   keyIdSchema,
-  PlatformError,
   ROOT_KEY_ID,
   tenantNameSchema,
   type ErrorCode,
@@ -27,9 +26,9 @@ export interface AdminOperation {
 }
 
 /**
- * Make a route of the operator's own, each of whose calls that could change something goes into the
- * audit log whatever comes of it: the change writes its own entry, a refusal is written here. A call
- * without the scope for it is denied before, and that is written by `recordDenial`.
+ * Make a route of the operator's own, each of whose calls goes into the audit log whatever comes of it:
+ * a change writes its own entry, a read and a refusal are written here. A call without the scope for it
+ * is denied before, and that is written by `recordDenial`.
  */
 export function adminRoute(
   services: Services,
@@ -41,25 +40,36 @@ export function adminRoute(
   for (const method of ["GET", "POST", "DELETE"] as const) {
     const operation = operations[method];
     if (operation === undefined) continue;
-    methods[method] = toHandler(services, operation, method !== "GET");
+    methods[method] = (method === "GET" ? toReader : toChanger)(services, operation);
     actions[method] = operation.action;
   }
   return { path, methods, actions };
 }
 
-function toHandler(
-  services: Services,
-  { action, answer }: AdminOperation,
-  changes: boolean,
-): Handler {
+function toChanger(services: Services, { action, answer }: AdminOperation): Handler {
   return async (exchange, caller) => {
     const note = noteOf(exchange, caller, action);
     try {
       await answer(services, exchange, note);
     } catch (error) {
-      if (changes)
-        await recordRefusal(services, exchange, { note, code: toPlatformError(error).code });
+      await recordRefusal(services, exchange, { note, code: toPlatformError(error).code });
       throw error;
+    }
+  };
+}
+
+/** Nobody waits for the entry, nor goes without an answer for want of one. */
+function toReader(services: Services, { action, answer }: AdminOperation): Handler {
+  return async (exchange, caller) => {
+    const note = noteOf(exchange, caller, action);
+    let code: ErrorCode | null = null;
+    try {
+      await answer(services, exchange, note);
+    } catch (error) {
+      ({ code } = toPlatformError(error));
+      throw error;
+    } finally {
+      void record(services, note, (audit) => audit.keepRead(note, subjectOf(exchange), code));
     }
   };
 }
@@ -74,19 +84,29 @@ export async function recordDenial(
   await recordRefusal(services, exchange, { note, code: "scope_missing" });
 }
 
-/** The caller is told of its own failure, not of the audit log's. */
-async function recordRefusal(
-  { broker, events }: Services,
+function recordRefusal(
+  services: Services,
   exchange: Exchange,
   { note, code }: { readonly note: AuditNote; readonly code: ErrorCode },
 ): Promise<void> {
-  const subject = { target: targetOf(exchange), tenant: null, details: {} };
+  return record(services, note, (audit) => audit.keepRefused(note, subjectOf(exchange), code));
+}
+
+/** The caller is told of its own failure, not of the audit log's. */
+async function record(
+  { broker, events }: Services,
+  note: AuditNote,
+  keep: (audit: Services["broker"]["audit"]) => Promise<void>,
+): Promise<void> {
   try {
-    await broker.audit.keepRefused(note, subject, code);
+    await keep(broker.audit);
   } catch (error) {
-    if (!(error instanceof PlatformError)) throw error;
     events.auditFailed(note, error);
   }
+}
+
+function subjectOf(exchange: Exchange): AuditSubject {
+  return { target: targetOf(exchange), tenant: null, details: {} };
 }
 
 function noteOf({ requestId }: Exchange, { keyId }: Caller, action: string): AuditNote {

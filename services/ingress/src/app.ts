@@ -7,7 +7,7 @@ import type { AddressLimit } from "./address-limit.ts";
 import { sendError, toErrorAnswer, toPlatformError, writeHead, type Headers } from "./answer.ts";
 import type { Authentication } from "./authentication.ts";
 import type { BodyShares } from "./body-shares.ts";
-import { scopeFor, type Caller } from "./caller.ts";
+import { scopesFor, type Caller } from "./caller.ts";
 import { clientAddressOf } from "./client-address.ts";
 import type { CommonHeaders } from "./common-headers.ts";
 import type { Events } from "./events.ts";
@@ -143,8 +143,9 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
   gate.openCalls.enter(caller.keyId, exchange);
   const handler = findHandler(route.methods, method);
   if (handler === undefined) return refuseMethod(exchange, route);
-  const scope = scopeFor(method, route.path);
-  if (caller.scopes.has(scope)) {
+  const scopes = scopesFor(method, route.path);
+  const [scope] = scopes;
+  if (scopes.every((each) => caller.scopes.has(each))) {
     if (route.streamsBody !== true) gate.bodies.enter(caller.tenant, exchange.request);
     const answer = (): Promise<void> | void => handler(exchange, caller);
     const tellLimits = (): Promise<void> => gate.onReading(exchange, caller);
@@ -159,7 +160,10 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
     const action = findHandler(route.actions ?? {}, method) ?? `${method} ${route.path}`;
     await gate.onDenied(exchange, caller, action);
   }
-  return refuseScope(caller, `${method} ${route.path} needs a key with the scope ${scope}`);
+  return refuseScope(
+    caller,
+    `${method} ${route.path} needs a key with the scope ${scopes.join(" and ")}`,
+  );
 }
 
 /** Whoever makes jobs is told of its limits by what books them; by one that is refused before, here. */

@@ -1,5 +1,5 @@
 import { auditListSchema, newKeySchema } from "@headrace/contract";
-import { describe, expect } from "vitest";
+import { describe, expect, vi } from "vitest";
 
 import { ingressTest as test } from "./testing/ingress-test.ts";
 import { makeKey } from "./testing/tenants.ts";
@@ -51,7 +51,8 @@ describe("the audit log", () => {
     });
     expect(audit[0]?.at).toBeCloseTo(Date.now() / 1_000, -1);
     const lines = logs.lines.filter(({ fields }) => Object.hasOwn(fields, "audit"));
-    expect(lines).toHaveLength(audit.length);
+    // And one of the log's being read, which is not in it yet.
+    expect(lines).toHaveLength(audit.length + 1);
     const secrets = [operator.key, made.key, newKeySchema.parse(rotated.body).key].map(
       (key) => key.split("_")[2] ?? "none",
     );
@@ -73,6 +74,33 @@ describe("the audit log", () => {
     const { body } = await client.call("GET", "/admin/v1/audit?limit=100");
     const denials = auditListSchema.parse(body).data.filter(({ outcome }) => outcome === "denied");
     expect(denials).toMatchObject([{ actor: curious.id, action: "key.read" }]);
+  });
+
+  test("has what was looked at, once an hour, and pushes nothing out for it", async ({
+    client,
+  }) => {
+    const operator = await makeKey(client, { name: "ops", scopes: ["admin"] });
+    const read = (path: string) => operator.client.call("GET", `/admin/v1/${path}`);
+    for (let count = 0; count < 20; count += 1) await read(`keys/${operator.id}`);
+    await read("keys/0000000000000000");
+    await read("tenants/default");
+    await read("audit");
+
+    const entries = await vi.waitFor(async () => {
+      const { body } = await client.call("GET", "/admin/v1/audit?limit=100");
+      const ofOperator = auditListSchema
+        .parse(body)
+        .data.filter(({ actor }) => actor === operator.id);
+      expect(ofOperator.length).toBeGreaterThanOrEqual(4);
+      return ofOperator.toReversed();
+    });
+
+    expect(entries).toMatchObject([
+      { action: "key.read", outcome: "done", target: operator.id, error_code: null },
+      { action: "key.read", outcome: "refused", error_code: "key_not_found" },
+      { action: "tenant.read", outcome: "done", target: "default" },
+      { action: "audit.read", outcome: "done", target: null },
+    ]);
   });
 
   test("has what was denied, by whom and of what", async ({ client }) => {
@@ -129,10 +157,12 @@ describe("the audit log", () => {
   test("comes in pages without gap or repeat", async ({ client, redis }) => {
     for (let count = 0; count < 4; count += 1) await makeKey(client);
     await client.call("POST", "/admin/v1/keys", { body: {} });
-    // Two entries of one id, each in its own list.
+    // Three entries of one id, each in its own list.
     const [[id, fields] = ["", []]] = await redis.xrevrange("hr:{keys}:audit", "+", "-");
-    await redis.del("hr:{keys}:audit-refused");
-    await redis.xadd("hr:{keys}:audit-refused", id, ...fields);
+    for (const list of ["hr:{keys}:audit-refused", "hr:{keys}:audit-read"]) {
+      await redis.del(list);
+      await redis.xadd(list, id, ...fields);
+    }
 
     const ids: string[] = [];
     let after = "";
@@ -145,7 +175,9 @@ describe("the audit log", () => {
       if (!page.has_more) break;
     }
 
-    expect(ids.slice(0, 2)).toEqual([id, `${id}r`]);
-    expect(new Set(ids).size).toBe(5);
+    const made = ids.slice(ids.indexOf(id));
+    expect(made.slice(0, 3)).toEqual([id, `${id}r`, `${id}v`]);
+    expect(made.length).toBe(6);
+    expect(new Set(ids).size).toBe(ids.length);
   });
 });

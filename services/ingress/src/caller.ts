@@ -19,9 +19,12 @@ export function mayRead({ scopes }: Caller): boolean {
 
 /** Where the operator's own calls are: they concern all tenants. */
 const ADMIN_PATH = /^\/admin\//;
+/** Where it is said who is told what the tenant's jobs come to: saying so is a way to read it. */
+const WEBHOOK_PATH = /^\/v1\/webhook_/;
 
-/** Tell what a key must allow for a method on a path, so that no route can forget to ask. */
-export function scopeFor(method: string, path: string): Scope {
-  if (ADMIN_PATH.test(path)) return "admin";
-  return method === "GET" ? "read" : "submit";
+/** Tell all that a key must allow for a method on a path, so that no route can forget to ask. */
+export function scopesFor(method: string, path: string): readonly [Scope, ...Scope[]] {
+  if (ADMIN_PATH.test(path)) return ["admin"];
+  if (method === "GET") return ["read"];
+  return WEBHOOK_PATH.test(path) ? ["submit", "read"] : ["submit"];
 }

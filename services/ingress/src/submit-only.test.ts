@@ -1,10 +1,12 @@
-import { jobSchema } from "@headrace/contract";
+import { jobSchema, type Scope } from "@headrace/contract";
 import { describe, expect } from "vitest";
 
+import type { Answer } from "./testing/client.ts";
 import { ingressTest as test } from "./testing/ingress-test.ts";
 import { MODEL } from "./testing/simulated-worker.ts";
 import { makeKey } from "./testing/tenants.ts";
 
+const ENDPOINTS = "/v1/webhook_endpoints";
 const CANARY = "a heron stands in the tailrace";
 
 describe("a key that may submit and not read", () => {
@@ -54,5 +56,29 @@ describe("a key that may submit and not read", () => {
     expect(told.body).toMatchObject({ status: "completed", output: [], metadata: {} });
     expect(told.text).not.toContain(CANARY);
     expect(seen.text).toContain(CANARY);
+  });
+
+  test.for([
+    ["POST", ENDPOINTS],
+    ["POST", `${ENDPOINTS}/wh_none`],
+    ["DELETE", `${ENDPOINTS}/wh_none`],
+    ["POST", `${ENDPOINTS}/wh_none/rotate_secret`],
+    ["POST", `${ENDPOINTS}/wh_none/replay`],
+    ["POST", "/v1/webhook_secret"],
+    ["POST", "/v1/webhook_deliveries/whd_none/replay"],
+  ] as const)("has no say in who is told of jobs: %s %s", async ([method, path], { client }) => {
+    const body = { url: "https://receiver.example/", event_types: ["job.*"] };
+    const callWith = async (...scopes: Scope[]): Promise<Answer> => {
+      const made = await makeKey(client, { tenant: "acme", scopes });
+      return made.client.call(method, path, method === "POST" ? { body } : {});
+    };
+    const blind = await callWith("submit");
+    const reader = await callWith("read");
+    const both = await callWith("submit", "read");
+
+    expect([blind.status, reader.status]).toEqual([403, 403]);
+    expect(blind.body).toMatchObject({ error: { code: "scope_missing" } });
+    expect(blind.text).toContain("needs a key with the scope submit and read");
+    expect(both.status).not.toBe(403);
   });
 });

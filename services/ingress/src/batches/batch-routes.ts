@@ -15,7 +15,7 @@ import { validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import { sendJson } from "../answer.ts";
-import type { Caller } from "../caller.ts";
+import { mayRead, type Caller } from "../caller.ts";
 import { pathParameter, type Exchange, type Handler, type Route } from "../exchange.ts";
 import { sendObjects } from "../files/send-objects.ts";
 import { pageLimitSchema } from "../query.ts";
@@ -92,10 +92,10 @@ const readBatch: Answer = async ({ broker }, exchange, { tenant }) => {
   sendJson(exchange, 200, { body: toBatch(await broker.batches.get(tenant, idOf(exchange))) });
 };
 
-const cancelBatch: Answer = async ({ broker, bodyLimitBytes }, exchange, { tenant }) => {
+const cancelBatch: Answer = async ({ broker, bodyLimitBytes }, exchange, caller) => {
   await readEmptyBody(exchange.request, bodyLimitBytes);
-  const record = await broker.batches.cancel(tenant, idOf(exchange));
-  sendJson(exchange, 200, { body: toBatch(record) });
+  const batch = toBatch(await broker.batches.cancel(caller.tenant, idOf(exchange)));
+  sendJson(exchange, 200, { body: mayRead(caller) ? batch : { ...batch, metadata: null } });
 };
 
 /** What a batch has so far; once it has ended, its output and then its errors. */

@@ -219,7 +219,7 @@ export const ADMIN_OPERATIONS: readonly Operation[] = [
     tag: "Keys",
     summary: "See what operators did",
     description:
-      "Newest first: who did, tried or was denied what, when by Redis' clock, and what came of it. Reading is not kept, unless it was denied; of one key that is denied the same again and again one an hour is. The last 10,000 changes and the last 10,000 refusals are; each is a log line of the server as well.",
+      "Newest first: who did, tried or was denied what, when by Redis' clock, and what came of it. Of what one key reads, or is denied, again and again one entry an hour is kept, by each server. The last 10,000 changes, the last 10,000 refusals and the last 10,000 reads are kept; each is a log line of the server as well.",
     parameters: page,
     replies: {
       200: { description: "A page.", schema: "AuditList" },

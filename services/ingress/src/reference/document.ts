@@ -1,4 +1,4 @@
-import { scopeFor } from "../caller.ts";
+import { scopesFor } from "../caller.ts";
 import { ADMIN_OPERATIONS } from "./admin-operations.ts";
 import { ESTIMATE } from "@headrace/broker";
 
@@ -129,7 +129,7 @@ export function describeApi(
 function introduction(bodyLimitBytes: number): string {
   return [
     "A durable queue in front of vLLM GPUs.",
-    "Send `Authorization: Bearer <key>`. A key belongs to a tenant and sees what is its tenant's: of anybody else's there is nothing to be found (404). What it may be used for is its scopes: `submit` makes, cancels and deletes (and is told no results by that, but for those that the call itself waits for), `read` reads, `admin` is the operator's. The server's own key (`HEADRACE_API_KEY`) has all three.",
+    "Send `Authorization: Bearer <key>`. A key belongs to a tenant and sees what is its tenant's: of anybody else's there is nothing to be found (404). What it may be used for is its scopes: `submit` makes, cancels and deletes (and is told no results by that, but for those that the call itself waits for), `read` reads, both together keep webhook endpoints and secrets (an endpoint is told what all the tenant's jobs come to), `admin` is the operator's. The server's own key (`HEADRACE_API_KEY`) has all three.",
     'Errors are OpenAI\'s shape, `{"error": {message, type, param, code}}`; every answer carries `x-request-id`, yours if you send one.',
     `Limits and defaults: bodies to ${bodyLimitBytes} bytes, uncompressed JSON nested to 64 levels, of at most 100,000 fields, lists and objects; heads to 16 KiB and 100 headers (else 431), addresses to 4,096 characters (else 414); a head may take 20 s to come, a whole request 120 s, and an answer may stay untaken for 30 s; a job may wait 1 h to start, a synchronous call 60 s; an ended job is kept 24 h, that of a synchronous call 10 minutes; streams carry a comment every 15 s; answers are held back 60 s at most.`,
     "Pages in a browser may call from the origins that the operator lists (`INGRESS_CORS_ORIGINS`), with a key and without cookies; from no other.",
@@ -151,7 +151,7 @@ function toObject(operation: Operation): OperationObject {
     summary: operation.summary,
     description: operation.description,
     operationId: operation.id,
-    security: isOpen === true ? [] : [{ apiKey: [scopeFor(operation.method, operation.path)] }],
+    security: isOpen === true ? [] : [{ apiKey: scopesFor(operation.method, operation.path) }],
     parameters: operation.parameters ?? [],
     ...(body === undefined
       ? {}

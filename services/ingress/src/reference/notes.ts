@@ -146,7 +146,8 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
     outcome:
       "`unknown`: Redis did not say whether the change was made; an entry `done` of the same request says that it was.",
     error_code: "What the caller was told; null when it is done.",
-    details: "What was set; of a change `{field: {from, to}}`.",
+    details:
+      "What was set; of a change `{field: {from, to}}`. What one key reads, or is denied, has an entry an hour for each action and server, whose `left_out` says how many there were since the one before.",
   },
   ErrorBody: {
     code: "What happened, for programs. Codes are never renamed.",
