@@ -1,5 +1,7 @@
 // @ts-check
 import { runInForeground, runQuietly } from "./command.js";
+import { runConformance } from "./conformance-run.js";
+import { SetUpError } from "./failure.js";
 import { secondsSince } from "./progress.js";
 import { setUp } from "./set-up.js";
 import { runTests } from "./suite.js";
@@ -16,7 +18,8 @@ const SCRIPTS = ["format", "lint", "typecheck", "unused"];
 const NAME_WIDTH = 10;
 
 /**
- * Set up, then do all that a change must pass: the tests, the checks, and a tree left as it was.
+ * Set up, then do all that a change must pass: the tests, storage's conformance, the checks, and a tree
+ * left as it was.
  *
  * @param {Invocation} invocation
  * @returns {Promise<number>} 1 when anything failed
@@ -28,7 +31,10 @@ export async function main({ root, args, env }) {
   const startedAt = performance.now();
   const tests = await runTests(root, { prepared, args });
   const summary = [describe("tests", closingLine(tests), startedAt)];
-  let tally = tests;
+  const conformedAt = performance.now();
+  const conformance = await holdAgainstServer(root, prepared);
+  summary.push(describe("storage", closingLine(conformance), conformedAt));
+  let tally = sum(tests, conformance);
   for (const name of SCRIPTS) {
     const checkedAt = performance.now();
     const isFine = await runScript(root, { prepared, name });
@@ -42,6 +48,22 @@ export async function main({ root, args, env }) {
 
   process.stdout.write(`\n${summary.join("\n")}\n\n${closingLine(tally)}\n`);
   return hasPassed(tests) && hasPassed(tally) ? 0 : 1;
+}
+
+/**
+ * @param {string} root
+ * @param {Prepared} prepared
+ * @returns {Promise<Tally>} one failure where the server cannot be had
+ */
+async function holdAgainstServer(root, prepared) {
+  process.stdout.write("\n── test:conformance\n");
+  try {
+    return await runConformance(root, { prepared, args: [] });
+  } catch (error) {
+    if (!(error instanceof SetUpError) || error.exitCode !== 1) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
 }
 
 /**
@@ -63,6 +85,19 @@ async function runScript(root, { prepared, name }) {
 async function readTree(root, env) {
   const { output } = await runQuietly("git", ["status", "--porcelain"], { env, folder: root });
   return output;
+}
+
+/**
+ * @param {Tally} one
+ * @param {Tally} other
+ * @returns {Tally}
+ */
+function sum(one, other) {
+  return {
+    passed: one.passed + other.passed,
+    failed: one.failed + other.failed,
+    skipped: one.skipped + other.skipped,
+  };
 }
 
 /**

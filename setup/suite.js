@@ -28,10 +28,11 @@ export async function main({ root, args, env }) {
  * Run the tests in one process of the test runner, so that there is one count.
  *
  * @param {string} root
- * @param {{ prepared: Prepared, args: readonly string[] }} options
+ * @param {{ prepared: Prepared, args: readonly string[], config?: string }} options `config` names the
+ *   runner's configuration, that of every package's tests if nothing is said
  * @returns {Promise<Tally>}
  */
-export async function runTests(root, { prepared, args }) {
+export async function runTests(root, { prepared, args, config = "setup/vitest.config.js" }) {
   const folder = mkdtempSync(join(tmpdir(), "headrace-tests-"));
   const report = join(folder, "report.json");
   try {
@@ -41,7 +42,7 @@ export async function runTests(root, { prepared, args }) {
         join(root, "node_modules/vitest/vitest.mjs"),
         "run",
         `--root=${root}`,
-        `--config=${join(root, "setup/vitest.config.js")}`,
+        `--config=${join(root, config)}`,
         "--reporter=default",
         "--reporter=json",
         `--outputFile.json=${report}`,

@@ -28,6 +28,8 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   undici: ["engine", "webhooks"],
   express: ["ingress"],
   "@fastify/busboy": ["ingress"],
+  "@aws-sdk/client-s3": ["storage"],
+  "@aws-sdk/s3-request-presigner": ["storage"],
   pino: ["runtime"],
   "prom-client": ["runtime"],
 };

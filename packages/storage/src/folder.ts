@@ -49,7 +49,7 @@ export class FolderObjects implements ObjectStore {
     const unfinished = join(this.#folder, UNFINISHED, randomUUID());
     const file = await guard(open(unfinished, "wx", 0o600));
     try {
-      const written = await write(file, chunksOf(body, signal));
+      const written = await write(file, chunksOf(body, { signal }));
       signal?.throwIfAborted();
       const isMoved = await guard(moveIn({ from: unfinished, root: this.#folder, key }, ifAbsent));
       if (isMoved) return { key, ...written };

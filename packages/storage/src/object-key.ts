@@ -9,8 +9,7 @@ const LONGEST = 512;
  * @throws RangeError
  */
 export function assertKey(key: string): void {
-  const isFit = key.length <= LONGEST && key.split("/").every(isKeyPart);
-  if (!isFit) throw new RangeError(`no key of an object: ${shown(key)}`);
+  if (!isKey(key)) throw new RangeError(`no key of an object: ${shown(key)}`);
 }
 
 /** Check that keys may begin so; the empty prefix is every key's. @throws RangeError */
@@ -20,6 +19,11 @@ export function assertPrefix(prefix: string): void {
   const isFit =
     prefix.length <= LONGEST && parts.every(isKeyPart) && (last === "" || isKeyPart(last));
   if (!isFit) throw new RangeError(`no key of an object begins so: ${shown(prefix)}`);
+}
+
+/** Whether an object may have this key. */
+export function isKey(text: string): boolean {
+  return text.length <= LONGEST && text.split("/").every(isKeyPart);
 }
 
 /** Whether a key may have this between two slashes. */

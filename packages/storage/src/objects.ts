@@ -37,7 +37,7 @@ export interface ListOptions {
  * Bytes by name: the one door to wherever they are kept.
  *
  * Keys are made by us, and no key is a folder of another: `a` beside `a/b` is a bug, which a folder
- * answers with a RangeError. Every call that is given a key or prefix of no form throws a RangeError.
+ * answers with a RangeError, and not every store can tell. Every call that is given a key or prefix of no form throws a RangeError.
  */
 export interface ObjectStore {
   /**

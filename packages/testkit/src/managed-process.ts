@@ -15,7 +15,9 @@ const KEPT_LINES = 2_000;
 export interface ProcessOptions {
   /** What it is called where it is talked of. */
   readonly name: string;
-  /** Arguments of this Node: flags, the program's file, and the program's own arguments. */
+  /** Its file; this Node's if nothing is said. */
+  readonly program?: string;
+  /** Its arguments; this Node's are flags, the file that it runs, and that one's own. */
   readonly args: readonly string[];
   /** All of its environment: nothing is inherited. */
   readonly environment: Readonly<Record<string, string>>;
@@ -113,8 +115,8 @@ export class ManagedProcess {
   }
 
   #spawn(): ChildProcess {
-    const { args, environment } = this.#options;
-    const child = spawn(process.execPath, args, {
+    const { program = process.execPath, args, environment } = this.#options;
+    const child = spawn(program, args, {
       env: environment,
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -10,7 +10,7 @@ const BODY_LIMIT_BYTES = 8 * MEBIBYTE;
 const LARGEST_BODY_LIMIT_BYTES = 256 * MEBIBYTE;
 /** OpenAI's 200 MB, in the larger reading. */
 const FILE_BYTES = 200 * MEBIBYTE;
-/** What S3 takes as one object of 10,000 parts of some 10 MiB. */
+/** Less than storage takes as one object. */
 const LARGEST_FILE_BYTES = 102_400 * MEBIBYTE;
 const MAX_CONNECTIONS = 20_000;
 const MAX_STREAMS = 10_000;
@@ -80,8 +80,10 @@ export const environmentSchema = z.object({
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).default("redis://127.0.0.1:6379"),
   /** What a 202 is worth: that Redis has the job, has synced it, or that a replica has it too. */
   HEADRACE_DURABILITY: durabilitySchema.default("redis"),
-  /** Where files of batches are kept: `file:///path`. Without it there are none. */
-  STORAGE_URL: z.url({ protocol: /^file$/, error: "expected file:///path" }).optional(),
+  /** Where files of batches are kept: `file:///path`, `s3://bucket/prefix`. Without it there are none. */
+  STORAGE_URL: z
+    .url({ protocol: /^(file|s3)$/, error: "expected file:///path or s3://bucket/prefix" })
+    .optional(),
   /** Largest file that may be uploaded, in bytes. */
   BATCH_FILE_BYTES: integerVariable(1, LARGEST_FILE_BYTES).default(FILE_BYTES),
   /** Address to listen on, for both ports. A container sets 0.0.0.0. */

@@ -43,18 +43,6 @@ function describeDeleting(test: StoreTest): void {
     expect(await textOf((await objects.read("files/b")).body)).toBe("other");
   });
 
-  test("may be stored while the last of their folder is deleted", async ({ objects }) => {
-    const deleting = async (name: string): Promise<void> => {
-      for (let round = 0; round < 10; round += 1) {
-        await objects.put(`deep/er/${name}`, Buffer.from("x"));
-        await objects.delete(`deep/er/${name}`);
-      }
-    };
-    await Promise.all(["a", "b", "c", "d"].map(deleting));
-
-    expect((await objects.list("")).objects).toEqual([]);
-  });
-
   test.for(STRAYS)("have no key that leads elsewhere: %j", async (key, { objects }) => {
     await expect(objects.put(key, Buffer.from("x"))).rejects.toThrow(RangeError);
     await expect(objects.read(key)).rejects.toThrow(RangeError);

@@ -12,7 +12,7 @@ export function describeStoring(test: StoreTest): void {
   describe("that are stored", () => {
     describeBodies(test);
     describeFailures(test);
-    describeRivals(test);
+    describeConditions(test);
   });
 }
 
@@ -109,7 +109,7 @@ function describeFailures(test: StoreTest): void {
   });
 }
 
-function describeRivals(test: StoreTest): void {
+function describeConditions(test: StoreTest): void {
   test.for([3, LARGE_BYTES])(
     "only where there is none are refused where there is, with %d bytes",
     async (sizeBytes, { objects }) => {
@@ -127,7 +127,19 @@ function describeRivals(test: StoreTest): void {
     },
   );
 
-  test("only where there is none are one rival's", async ({ objects }) => {
+  test("at once under one key are one of them, whole", async ({ objects }) => {
+    const puts = Array.from({ length: RIVALS }, (_, rival) =>
+      objects.put("files/a", pieces(`rival `, `${rival}`)),
+    );
+    await Promise.all(puts);
+
+    expect(await textOf((await objects.read("files/a")).body)).toMatch(/^rival [0-7]$/);
+  });
+}
+
+/** What a `put` with `ifAbsent` promises of several at once. */
+export function describeRivals(test: StoreTest): void {
+  test("that several store where there is none are one of theirs", async ({ objects }) => {
     const puts = Array.from({ length: RIVALS }, (_, rival) =>
       objects.put("files/a", pieces(`rival ${rival}`), { ifAbsent: true }),
     );
@@ -142,14 +154,5 @@ function describeRivals(test: StoreTest): void {
     expect(won).toHaveLength(1);
     expect(codes).toEqual(Array.from({ length: RIVALS - 1 }, () => "object_exists"));
     expect(await textOf((await objects.read("files/a")).body)).toBe(`rival ${won[0]}`);
-  });
-
-  test("at once under one key are one of them, whole", async ({ objects }) => {
-    const puts = Array.from({ length: RIVALS }, (_, rival) =>
-      objects.put("files/a", pieces(`rival `, `${rival}`)),
-    );
-    await Promise.all(puts);
-
-    expect(await textOf((await objects.read("files/a")).body)).toMatch(/^rival [0-7]$/);
   });
 }

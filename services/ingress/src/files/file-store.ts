@@ -32,7 +32,7 @@ export class FileStore {
     if (this.#objects !== null) return this.#objects;
     throw new PlatformError(
       "storage_unconfigured",
-      "this server has no storage for files; set STORAGE_URL to file:///path",
+      "this server has no storage for files; set STORAGE_URL to file:///path or s3://bucket/prefix",
     );
   }
 }
