@@ -16,6 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   storage: ["contract"],
   client: ["contract"],
   endpoints: ["broker", "contract"],
+  receivers: [],
   runtime: [],
   cli: ["client", "contract", "latency", "runtime"],
   testkit: ["runtime"],

@@ -21,6 +21,8 @@ export interface PlatformOptions {
 
 /** Key of every platform under test. */
 export const API_KEY = "hr_test_0123456789abcdef";
+/** Where webhooks may be sent beside the Internet: to this machine, where tests listen. */
+const RECEIVERS = "127.0.0.1";
 
 /** The whole of Headrace on free ports: redis-server, engine-sim, ingress and workers. */
 export class Platform {
@@ -104,6 +106,7 @@ export class Platform {
       HEADRACE_API_KEY: API_KEY,
       REDIS_URL: this.redis.url,
       INGRESS_OPERATIONS_PORT: "0",
+      WEBHOOKS_ALLOW: RECEIVERS,
       ...this.#options.ingress,
       ...environment,
       INGRESS_PORT,
@@ -144,7 +147,7 @@ export class Platform {
     const variables = {
       REDIS_URL: this.redis.url,
       WEBHOOKS_OPERATIONS_PORT: String(port),
-      WEBHOOKS_ALLOW: "127.0.0.1",
+      WEBHOOKS_ALLOW: RECEIVERS,
       ...environment,
     };
     const webhooks = this.#spawn("webhooks", port, { environment: variables });

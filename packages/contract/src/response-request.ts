@@ -27,6 +27,20 @@ const functionTool = z.strictObject({
   description: z.string().nullish(),
   parameters: jsonSchema.nullish(),
   strict: z.boolean().nullish(),
+  // OpenAI's, for models that search tools, run programs, or go on before an answer is there. Here each
+  // tool is before the model from the start, called by it alone, and answered in the next request.
+  defer_loading: z.boolean().nullish(),
+  allowed_callers: z
+    .array(z.enum(["direct", "programmatic"]))
+    .refine(
+      (callers) => callers.includes("direct"),
+      'no program calls tools here; leave it out, or send "direct" too',
+    )
+    .nullish(),
+  async: z
+    .literal(false, "the answer to a call comes with the next request; leave it out or send false")
+    .nullish(),
+  output_schema: jsonSchema.nullish(),
 });
 export type FunctionTool = z.infer<typeof functionTool>;
 

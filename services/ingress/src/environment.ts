@@ -1,5 +1,6 @@
 import { TENANT_SHARE } from "@headrace/broker";
 import { durabilitySchema } from "@headrace/contract";
+import { allowListVariable } from "@headrace/receivers";
 import { integerVariable, LOG_LEVELS, portVariable } from "@headrace/runtime";
 import { z } from "zod";
 
@@ -121,6 +122,11 @@ export const environmentSchema = z.object({
   INGRESS_TENANT_MEMORY_SHARE: z.coerce.number().min(SMALLEST_SHARE).max(1).default(TENANT_SHARE),
   /** Proxies before us, whose `X-Forwarded-For` is believed: addresses or networks, comma-separated. */
   INGRESS_TRUSTED_PROXIES: proxiesVariable,
+  /**
+   * Receivers of webhooks that may be named although they are not on the Internet, as in the environment
+   * of the webhooks process: others would never be sent to.
+   */
+  WEBHOOKS_ALLOW: allowListVariable,
   /** What an hour of one GPU costs: what jobs cost in `/v1/usage`, and in monthly budgets. */
   HEADRACE_GPU_HOUR_PRICE: z.coerce.number().min(0).max(HIGHEST_PRICE).default(0),
   /** What that price is in: a name shown beside costs. */

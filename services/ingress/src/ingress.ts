@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 import { IngressBroker } from "@headrace/broker";
 import type { Durability } from "@headrace/contract";
+import { AddressPolicy, AllowList } from "@headrace/receivers";
 import { createReport, Metrics, OperationsServer, type Log } from "@headrace/runtime";
 import type { ObjectStore } from "@headrace/storage";
 
@@ -77,6 +78,8 @@ export interface IngressConfig {
   readonly tenantShare?: number;
   /** Proxies that are believed where a caller is; none where nothing is said. */
   readonly trustedProxies?: readonly string[];
+  /** Receivers of webhooks that are not on the Internet; none where nothing is said. */
+  readonly receivers?: AllowList;
   /** Free of charge where nothing is said. */
   readonly pricing?: Pricing;
   /** The model of calls that name none. */
@@ -215,6 +218,7 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
     fileStore: new FileStore(config.objects, config.fileLimitBytes),
     durability,
     pricing,
+    receivers: new AddressPolicy(config.receivers ?? new AllowList([])),
     defaultModel: config.defaultModel,
     contentFilter: toContentFilter(reviewer, config.contentFilter, events),
   };

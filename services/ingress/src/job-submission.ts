@@ -12,7 +12,7 @@ import { readPreferredWait } from "./query.ts";
 import { readEmptyBody, readJsonBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
 import { readJobForm, toRetryForm, type JobForm } from "./submission-form.ts";
-import { assertSignable } from "./webhook-routes.ts";
+import { assertDeliverable } from "./webhook-routes.ts";
 
 /** `POST /v1/jobs`: take a job in. */
 export async function submitJob(
@@ -24,7 +24,7 @@ export async function submitJob(
   const body = await readJsonBody(exchange.request, services.bodyLimitBytes);
   const idempotencyKey = exchange.request.headers["idempotency-key"];
   const form = await readJobForm(services.broker, caller, { body, idempotencyKey });
-  await assertSignable(services, caller, form.spec.webhook);
+  await assertDeliverable(services, caller, form.spec.webhook);
   await takeIn(services, exchange, { form, waitSeconds });
 }
 

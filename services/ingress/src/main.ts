@@ -31,6 +31,7 @@ await runService(createLog(NAME, "info"), async (signal, stopWithin) => {
     addressLimit: environment.INGRESS_ADDRESS_REQUESTS_PER_MINUTE,
     tenantShare: environment.INGRESS_TENANT_MEMORY_SHARE,
     trustedProxies: environment.INGRESS_TRUSTED_PROXIES,
+    receivers: environment.WEBHOOKS_ALLOW,
     pricing: {
       gpuHourPrice: environment.HEADRACE_GPU_HOUR_PRICE,
       currency: environment.HEADRACE_CURRENCY ?? null,

@@ -1,5 +1,6 @@
 import type { IngressBroker } from "@headrace/broker";
 import type { Durability } from "@headrace/contract";
+import type { AddressPolicy } from "@headrace/receivers";
 import type { Metrics } from "@headrace/runtime";
 
 import type { ContentFilter } from "./content-filter/content-filter.ts";
@@ -31,6 +32,8 @@ export interface Services {
   readonly fileStore: FileStore;
   readonly durability: Durability;
   readonly pricing: Pricing;
+  /** Judges where webhooks may be sent, as whoever sends them does. */
+  readonly receivers: AddressPolicy;
   /** The model of calls that name none; null leaves that to how many there are. */
   readonly defaultModel: string | null;
   /** Null where prompts are not reviewed. */

@@ -12,6 +12,7 @@ import {
   type WebhookReplay,
 } from "@headrace/contract";
 import { validate } from "@headrace/endpoints";
+import { AddressNotAllowed } from "@headrace/receivers";
 import type { z } from "zod";
 
 import { sendJson } from "./answer.ts";
@@ -56,18 +57,36 @@ export function webhookRoutes(services: Services): Route[] {
   ];
 }
 
-/** @throws PlatformError `webhook_secret_missing` when there is nothing to sign a job's webhook with */
-export async function assertSignable(
-  { broker }: Services,
+/**
+ * Refuse a job's webhook that could not be delivered.
+ *
+ * @throws PlatformError `request_invalid` for a receiver that would never be sent to,
+ *   `webhook_secret_missing` when there is nothing to sign with
+ */
+export async function assertDeliverable(
+  services: Services,
   { tenant }: Caller,
   webhook: string | undefined,
 ): Promise<void> {
-  if (webhook === undefined || (await broker.webhooks.findDefaultSecret(tenant)) !== null) return;
+  if (webhook === undefined) return;
+  assertReceiver(services, webhook, "webhook");
+  if ((await services.broker.webhooks.findDefaultSecret(tenant)) !== null) return;
   throw new PlatformError(
     "webhook_secret_missing",
     "there is no secret to sign webhooks with; make one with POST /v1/webhook_secret, or `headrace webhooks secret`",
     { param: "webhook" },
   );
+}
+
+/** What it refuses whoever sends webhooks would refuse at every try. */
+function assertReceiver({ receivers }: Services, url: string, param: string): void {
+  try {
+    receivers.assertUrl(new URL(url));
+  } catch (error) {
+    if (!(error instanceof AddressNotAllowed)) throw error;
+    const message = `${param}: no webhook would ever be sent there: ${error.message}`;
+    throw new PlatformError("request_invalid", message, { param, cause: error });
+  }
 }
 
 function listEventTypes(exchange: Exchange): void {
@@ -77,6 +96,7 @@ function listEventTypes(exchange: Exchange): void {
 
 const createEndpoint: Answer = async (services, exchange, { tenant }) => {
   const form = await readForm(services, exchange, webhookEndpointFormSchema);
+  assertReceiver(services, form.url, "url");
   const record = await services.broker.webhooks.createEndpoint(tenant, form);
   sendJson(exchange, 200, { body: toNewEndpoint(record) });
 };
@@ -102,6 +122,7 @@ const readEndpoint: Answer = async ({ broker }, exchange, { tenant }) => {
 
 const updateEndpoint: Answer = async (services, exchange, { tenant }) => {
   const change = await readForm(services, exchange, webhookEndpointChangeSchema);
+  if (change.url !== undefined) assertReceiver(services, change.url, "url");
   const { webhooks } = services.broker;
   const record = await webhooks.updateEndpoint(tenant, idOf(exchange), change);
   sendJson(exchange, 200, { body: toEndpoint(record) });

@@ -211,15 +211,22 @@ describe("a job's own webhook", () => {
     expect(unknown.body).toMatchObject({ error: { code: "webhook_delivery_not_found" } });
   });
 
-  test.for(["http://[::1", "mailto:a@b.example", "https://a:b@c.example/", ""])(
-    "is refused where it cannot be: %j",
-    async (url, { client }) => {
-      const request = { model: MODEL, messages: [{ role: "user", content: "Hi" }] };
-      const body = { endpoint: "/v1/chat/completions", request, webhook: url };
-      const answer = await client.call("POST", "/v1/jobs", { body });
+  test.for([
+    "http://[::1",
+    "mailto:a@b.example",
+    "https://a:b@c.example/",
+    "",
+    "http://receiver.example/",
+    "https://receiver.example:22/",
+    "https://10.0.0.1/",
+    "https://2130706433/",
+    "http://169.254.169.254/latest/meta-data",
+  ])("is refused where it cannot be: %j", async (url, { client }) => {
+    const request = { model: MODEL, messages: [{ role: "user", content: "Hi" }] };
+    const body = { endpoint: "/v1/chat/completions", request, webhook: url };
+    const answer = await client.call("POST", "/v1/jobs", { body });
 
-      expect(answer.status).toBe(400);
-      expect(answer.body).toMatchObject({ error: { param: "webhook" } });
-    },
-  );
+    expect(answer.status).toBe(400);
+    expect(answer.body).toMatchObject({ error: { param: "webhook" } });
+  });
 });

@@ -1,21 +1,6 @@
+import { allowListVariable } from "@headrace/receivers";
 import { integerVariable, LOG_LEVELS, portVariable } from "@headrace/runtime";
 import { z } from "zod";
-
-import { AllowList } from "./allow-list.ts";
-
-const allowListVariable = z
-  .string()
-  .default("")
-  .transform((text) => text.split(",").map((entry) => entry.trim().toLowerCase()))
-  .transform((entries) => entries.filter((entry) => entry !== ""))
-  .transform((entries, context) => {
-    try {
-      return new AllowList(entries);
-    } catch (error) {
-      context.addIssue(error instanceof Error ? error.message : String(error));
-      return z.NEVER;
-    }
-  });
 
 /** The webhooks service's environment: one field per variable. */
 export const environmentSchema = z.object({
@@ -23,7 +8,8 @@ export const environmentSchema = z.object({
   /**
    * Receivers that may be sent to although they are in a private network, speak plain HTTP or listen
    * on another port than 443 and 8443: networks, addresses and exact host names, comma-separated.
-   * Anybody who may submit jobs can have requests sent to them.
+   * Anybody who may submit jobs can have requests sent to them. Every ingress needs the same list, to
+   * refuse receivers that would never be sent to.
    */
   WEBHOOKS_ALLOW: allowListVariable,
   /** Webhooks sent at once. A tenant has at most 64 of them, one receiver 16. */

@@ -2,10 +2,9 @@ import { createServer, type Server } from "node:net";
 import { once } from "node:events";
 import type { LookupAddress } from "node:dns";
 
+import { AddressPolicy, AllowList } from "@headrace/receivers";
 import { describe, expect, test as base } from "vitest";
 
-import { AddressPolicy } from "./address-policy.ts";
-import { AllowList } from "./allow-list.ts";
 import { createResolver, type Resolve } from "./resolver.ts";
 import { Sender, type Message } from "./sender.ts";
 import { answer, hang, Receiver } from "./testing/receiver.ts";

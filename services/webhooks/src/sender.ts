@@ -2,9 +2,9 @@ import type { LookupAddress, LookupOptions } from "node:dns";
 import type { LookupFunction } from "node:net";
 
 import type { WebhookTryError } from "@headrace/contract";
+import { AddressNotAllowed, hostnameOf, type AddressPolicy } from "@headrace/receivers";
 import { Client } from "undici";
 
-import { AddressNotAllowed, hostnameOf, type AddressPolicy } from "./address-policy.ts";
 import { lookUpLocally, type Resolve } from "./resolver.ts";
 
 /** What is read of an answer's body, so that it need not be broken off; nobody looks at it. */

@@ -1,7 +1,7 @@
 import { WebhookBroker } from "@headrace/broker";
+import { AddressPolicy } from "@headrace/receivers";
 import { createReport, OperationsServer, type Log, type Metrics } from "@headrace/runtime";
 
-import { AddressPolicy } from "./address-policy.ts";
 import { Courier } from "./courier.ts";
 import type { WebhooksEnvironment } from "./environment.ts";
 import { WebhookEvents } from "./events.ts";

@@ -72,6 +72,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
   ];
   const durability = environment.HEADRACE_DURABILITY;
   const storageUrl = pathToFileURL(directory.objectsPath).href;
+  const batcher = planBatcher({ operationsPort: ports.batcher, redisUrl, durability, storageUrl });
   const ingress = planIngress({
     host: up.host,
     port,
@@ -80,6 +81,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     durability,
     metricsPeers,
     storageUrl,
+    allow: receiversOf(options),
   });
   return {
     url,
@@ -88,12 +90,7 @@ export async function layOut(options: LayoutOptions): Promise<Layout> {
     workers,
     ingress: [{ plan: ingress, where: url }],
     webhooks: [placeWebhooks(options, ports.webhooks, redisUrl)],
-    batchers: [
-      {
-        plan: planBatcher({ operationsPort: ports.batcher, redisUrl, durability, storageUrl }),
-        where: "runs batches",
-      },
-    ],
+    batchers: [{ plan: batcher, where: "runs batches" }],
   };
 }
 

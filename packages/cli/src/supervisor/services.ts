@@ -104,6 +104,8 @@ export interface IngressPlace {
   readonly storageUrl: string;
   /** URLs of the other processes' metrics. */
   readonly metricsPeers: readonly string[];
+  /** As `WebhooksPlace` has it. */
+  readonly allow: string | null;
 }
 
 /** Plan the ingress. It is ready once it can reach Redis. */
@@ -119,6 +121,7 @@ export function planIngress(place: IngressPlace): PartPlan {
       INGRESS_PORT: String(place.port),
       INGRESS_OPERATIONS_PORT: "0",
       INGRESS_METRICS_PEERS: place.metricsPeers.join(","),
+      ...(place.allow === null ? {} : { WEBHOOKS_ALLOW: place.allow }),
     }),
     readiness: { url: `${toUrl(place.host, place.port)}/readyz` },
     readyMs: READY_MS,

@@ -91,6 +91,22 @@ describe("a response's request becomes a chat's:", () => {
         tool_choice: { type: "function", function: { name: "f" } },
       },
     ],
+    [
+      "a tool that says what engines are not told",
+      {
+        tools: [
+          {
+            type: "function",
+            name: "f",
+            defer_loading: true,
+            allowed_callers: ["direct", "programmatic"],
+            async: false,
+            output_schema: { type: "string" },
+          },
+        ],
+      },
+      { tools: [{ type: "function", function: { name: "f" } }] },
+    ],
     ["no tools, and how to use them", { tools: [], tool_choice: "auto" }, {}],
     ["log probabilities", { top_logprobs: 3 }, { logprobs: true, top_logprobs: 3 }],
     [
@@ -278,6 +294,18 @@ describe("is refused, by the field's name:", () => {
     ["a tool of OpenAI's", { tools: [{ type: "web_search" }] }, "tools[0].type", /only functions/],
     ["a tool's bad name", { tools: [{ ...tool, name: "a b" }] }, "tools[0].name", /letters/],
     ["a tool's unknown field", { tools: [{ ...tool, defer: 1 }] }, "tools[0].defer", /unknown/],
+    [
+      "a tool that only programs call",
+      { tools: [{ ...tool, allowed_callers: ["programmatic"] }] },
+      "tools[0].allowed_callers",
+      /send "direct" too/,
+    ],
+    [
+      "a tool whose answer is not waited for",
+      { tools: [{ ...tool, async: true }] },
+      "tools[0].async",
+      /next request/,
+    ],
     ["a choice without tools", { tool_choice: "required" }, "tool_choice", /send tools/],
     [
       "a choice that is no tool",

@@ -75,8 +75,8 @@ function toToolFields({
   });
 }
 
-function toChatTool({ type, ...definition }: FunctionTool): object {
-  return { type, function: given(definition) };
+function toChatTool({ type, name, description, parameters, strict }: FunctionTool): object {
+  return { type, function: given({ name, description, parameters, strict }) };
 }
 
 function toChatChoice(choice: ToolChoice | null | undefined): unknown {

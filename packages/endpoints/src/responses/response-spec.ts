@@ -10,6 +10,10 @@ const ECHOED = [
   "user",
 ] as const;
 
+/** What an engine is told of a tool. */
+const NO_TOOL = { type: "function", description: null, parameters: null, strict: null };
+const ENGINES: ReadonlySet<string> = new Set(["name", ...Object.keys(NO_TOOL)]);
+
 const TIER_BY_TIER: Readonly<Partial<Record<string, string>>> = {
   flex: "flex",
   priority: "priority",
@@ -29,7 +33,17 @@ export function toResponseSpec(request: ResponseRequest): NonNullable<JobSpec["r
 function echoOf(request: ResponseRequest): Record<string, unknown> {
   const tier = TIER_BY_TIER[request.service_tier ?? ""];
   const sent = ECHOED.map((name) => [name, request[name]]);
+  const others = [
+    ["service_tier", tier],
+    ["tools", toolsBeyond(request)],
+  ];
   return Object.fromEntries(
-    [...sent, ["service_tier", tier]].filter(([, value]) => value !== undefined && value !== null),
+    [...sent, ...others].filter(([, value]) => value !== undefined && value !== null),
   );
+}
+
+/** Tools as they were sent, where they say what the chat completion cannot. */
+function toolsBeyond({ tools }: ResponseRequest): object[] | undefined {
+  const isBeyond = tools?.some((tool) => Object.keys(tool).some((field) => !ENGINES.has(field)));
+  return isBeyond === true ? tools?.map((tool) => ({ ...NO_TOOL, ...tool })) : undefined;
 }

@@ -16,7 +16,7 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
       "How long the ended job is kept. Default 86400; 0 = deleted once its end was delivered, to a reader of its events or in answer to a GET.",
     metadata: "Yours: up to 16 pairs, shown with the job.",
     webhook:
-      "An https URL that is told of the job's end, signed with the secret of `/v1/webhook_secret`. Your webhook endpoints are told besides.",
+      "An https URL, on port 443 or 8443 and on the Internet unless the operator lists its host, that is told of the job's end, signed with the secret of `/v1/webhook_secret`. Your webhook endpoints are told besides.",
   },
   Job: {
     created_at: "Unix seconds, like all instants.",
@@ -55,7 +55,8 @@ export const NOTES: Readonly<Partial<Record<SchemaName, Readonly<Record<string, 
     store: "Whether it can be retrieved for 24 h. Default true; a background response must be.",
     include:
       "`message.output_text.logprobs` gives log probabilities; the others name what is never there.",
-    tools: "Functions, which the caller runs itself.",
+    tools:
+      "Functions, which the caller runs itself. All are before the model from the start, `defer_loading` or not; `output_schema` is shown again and not told to engines.",
     service_tier:
       "`flex` is priority `batch`; `priority` and `fast` are `interactive`; `auto` and `default` leave it as it is.",
     max_tool_calls: "Shown again; it counts tools that OpenAI runs, of which there are none.",

@@ -242,10 +242,29 @@ describe("a background response", () => {
     const cancelled = await client.call("POST", `/v1/responses/${id}/cancel`);
     const deleted = await client.call("DELETE", `/v1/responses/${id}`);
 
-    expect([early.status, early.body]).toMatchObject([409, { error: { code: "job_not_ended" } }]);
+    expect([early.status, early.body]).toMatchObject([
+      409,
+      { error: { code: "job_not_ended", message: expect.stringContaining(`${id} is queued`) } },
+    ]);
+    expect(early.text).not.toContain("job_aa");
     expect(cancelled.body).toMatchObject({ status: "completed" });
     expect(deleted.body).toEqual({ id, object: "response", deleted: true });
     expect((await client.call("GET", `/v1/responses/${id}`)).status).toBe(404);
+  });
+
+  test("shows its tools as they were sent", async ({ client }) => {
+    const tool = { type: "function", name: "f", parameters: {}, strict: null, description: null };
+    const deferred = { ...tool, name: "g", defer_loading: true, output_schema: { type: "string" } };
+    const make = (tools: object[]) =>
+      client.call("POST", "/v1/responses", { body: { ...BACKGROUND, tools } });
+
+    const plain = await make([tool]);
+    const beyond = await make([tool, deferred]);
+    const read = await client.call("GET", `/v1/responses/${String(beyond.body["id"])}`);
+
+    expect(plain.body["tools"]).toEqual([tool]);
+    expect(beyond.body["tools"]).toEqual([tool, deferred]);
+    expect(read.body["tools"]).toEqual([tool, deferred]);
   });
 
   test("is made once under one key", async ({ client, worker }) => {

@@ -1,5 +1,12 @@
 import type { IngressBroker, WholeRecord } from "@headrace/broker";
-import { findResponseJob, isTerminal, PlatformError, type Response } from "@headrace/contract";
+import {
+  findResponseJob,
+  isTerminal,
+  PlatformError,
+  responseIdOf,
+  type JobId,
+  type Response,
+} from "@headrace/contract";
 import { readEndedResponse, toOpenResponse } from "@headrace/endpoints";
 
 import type { Caller } from "../caller.ts";
@@ -18,9 +25,30 @@ export async function findResponse(
   { tenant }: Caller,
 ): Promise<WholeRecord> {
   const job = findResponseJob(pathParameter(exchange, "id"));
-  const record = job === null ? null : await broker.getJob(tenant, job).catch(orNull);
-  if (record?.spec.response?.is_stored === true) return broker.getWhole(record);
-  throw new PlatformError("response_not_found", "there is no such response");
+  if (job === null) throw unknownResponse();
+  return asResponse(job, async () => {
+    const record = await broker.getJob(tenant, job);
+    if (record.spec.response?.is_stored !== true) throw unknownResponse();
+    return broker.getWhole(record);
+  });
+}
+
+/**
+ * Do something with a response's job; what fails of it is told of the response, since its caller knows
+ * of no job.
+ *
+ * @throws PlatformError `response_not_found` for `job_not_found`; others name the response
+ */
+export async function asResponse<Result>(job: JobId, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof PlatformError)) throw error;
+    if (error.code === "job_not_found") throw unknownResponse();
+    if (!error.message.includes(job)) throw error;
+    const message = error.message.replaceAll(job, responseIdOf(job));
+    throw new PlatformError(error.code, message, { cause: error });
+  }
 }
 
 /** Read a response as it stands: of one that has ended all that it says, of an open one its state. */
@@ -28,7 +56,6 @@ export async function readResponse(broker: IngressBroker, record: WholeRecord): 
   return isTerminal(record.status) ? readEndedResponse(broker, record) : toOpenResponse(record);
 }
 
-function orNull(error: unknown): null {
-  if (error instanceof PlatformError && error.code === "job_not_found") return null;
-  throw error;
+function unknownResponse(): PlatformError {
+  return new PlatformError("response_not_found", "there is no such response");
 }

@@ -20,7 +20,7 @@ import { StreamedResponse, WholeResponse } from "./response-deliveries.ts";
 import { ResponseEventStream } from "./response-event-stream.ts";
 import { readResponseForm, type ResponseForm } from "./response-form.ts";
 import { readItemsQuery, readResponseQuery } from "./response-query.ts";
-import { findResponse, readResponse } from "./response-record.ts";
+import { asResponse, findResponse, readResponse } from "./response-record.ts";
 
 /** OpenAI's Responses API. */
 export function responseRoutes(services: Services): Route[] {
@@ -112,7 +112,7 @@ async function cancelResponse(
   if (record.spec.response?.is_background !== true) {
     throw refusal("response_id", "it is not a background response; to cancel it, hang up");
   }
-  await services.broker.cancel(record);
+  await asResponse(record.id, () => services.broker.cancel(record));
   const response = await readNow(services, caller.tenant, record.id);
   const body = mayRead(caller)
     ? response
@@ -126,8 +126,8 @@ async function deleteResponse(
   caller: Caller,
 ): Promise<void> {
   const record = await findResponse(services, exchange, caller);
-  await services.broker.deleteJob(record);
   const id = responseIdOf(record.id);
+  await asResponse(record.id, () => services.broker.deleteJob(record));
   const body: ResponseDeleted = { id, object: "response", deleted: true };
   sendJson(exchange, 200, { body });
 }
@@ -155,7 +155,7 @@ async function listInputItems(
 }
 
 async function readNow({ broker, reads }: Services, tenant: string, id: JobId): Promise<Response> {
-  return reads.take(tenant, async () =>
-    readResponse(broker, await broker.getWhole(await broker.getJob(tenant, id))),
-  );
+  const read = async (): Promise<Response> =>
+    readResponse(broker, await broker.getWhole(await broker.getJob(tenant, id)));
+  return asResponse(id, () => reads.take(tenant, read));
 }

@@ -8,11 +8,10 @@ import {
   type EndpointRecord,
   type Occurrence,
 } from "@headrace/broker";
+import { AddressPolicy, AllowList } from "@headrace/receivers";
 import { Metrics, type Log } from "@headrace/runtime";
 import { redisTest } from "@headrace/testkit";
 
-import { AddressPolicy } from "../address-policy.ts";
-import { AllowList } from "../allow-list.ts";
 import { Courier } from "../courier.ts";
 import { WebhookEvents } from "../events.ts";
 import { createResolver } from "../resolver.ts";

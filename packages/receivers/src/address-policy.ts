@@ -68,8 +68,8 @@ export class AddressPolicy {
   }
 
   /**
-   * Judge a URL that names an address, or cannot be right whatever its name means. One with a name is
-   * judged by `vet`, when it is connected to.
+   * Judge a URL that names an address, or cannot be right whatever its name means: what is refused here
+   * would be at every connection. One with a name is judged again by `vet`, when it is connected to.
    *
    * @throws AddressNotAllowed
    */
@@ -83,6 +83,8 @@ export class AddressPolicy {
     const hostname = hostnameOf(url);
     const family = isIP(hostname);
     if (family !== 0) this.vet(url, [{ address: hostname, family }]);
+    // A name may lead to a network that is listed: where there is none, it cannot.
+    else if (!isPublicSpeech(url) && !this.#allowList.hasNetworks) this.vet(url, []);
   }
 
   /**
@@ -93,14 +95,13 @@ export class AddressPolicy {
    */
   vet(url: URL, addresses: readonly LookupAddress[]): LookupAddress[] {
     if (this.#allowList.hasHost(hostnameOf(url))) return [...addresses];
-    const isPublicSpeech = url.protocol === "https:" && PUBLIC_PORTS.has(url.port);
+    const isPublic = isPublicSpeech(url);
     const vetted = addresses.filter(
-      ({ address }) =>
-        this.#allowList.hasAddress(address) || (isPublicSpeech && this.#isPublic(address)),
+      ({ address }) => this.#allowList.hasAddress(address) || (isPublic && this.#isPublic(address)),
     );
     if (vetted.length > 0) return vetted;
     throw new AddressNotAllowed(
-      isPublicSpeech
+      isPublic
         ? "it leads to no address on the Internet"
         : "only https on port 443 or 8443 is spoken to receivers that the operator has not listed",
     );
@@ -116,6 +117,11 @@ export class AddressPolicy {
         return false;
     }
   }
+}
+
+/** Whether it is how receivers on the Internet are spoken to. */
+function isPublicSpeech({ protocol, port }: URL): boolean {
+  return protocol === "https:" && PUBLIC_PORTS.has(port);
 }
 
 /** A URL's host as it is connected to: IPv6 without its brackets. */

@@ -1,5 +1,7 @@
 import { BlockList, isIP } from "node:net";
 
+import { z } from "zod";
+
 /** What an operator may write: an address, a network, or the name of a host. */
 const NETWORK = /^([^/]+)\/(\d{1,3})$/;
 const HOST =
@@ -12,6 +14,7 @@ const HOST =
 export class AllowList {
   readonly #hosts = new Set<string>();
   readonly #networks = new BlockList();
+  #hasNetworks = false;
 
   /**
    * @param entries `10.1.0.0/16`, `fd12::/16`, `127.0.0.1`, `receiver.internal`
@@ -26,6 +29,11 @@ export class AllowList {
     return this.#hosts.has(hostname);
   }
 
+  /** Whether there may be names that it does not hold, and that lead to what it does. */
+  get hasNetworks(): boolean {
+    return this.#hasNetworks;
+  }
+
   hasAddress(address: string): boolean {
     return this.#networks.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
   }
@@ -38,6 +46,7 @@ export class AllowList {
       const bits = prefix === undefined ? (family === 6 ? 128 : 32) : Number(prefix);
       if (bits > (family === 6 ? 128 : 32)) throw new RangeError(`${entry}: no such network`);
       this.#networks.addSubnet(network, bits, type);
+      this.#hasNetworks = true;
     } else if (prefix === undefined && HOST.test(entry)) {
       this.#hosts.add(entry);
     } else {
@@ -47,3 +56,18 @@ export class AllowList {
     }
   }
 }
+
+/** An environment variable that holds a list, comma-separated; empty unless set. */
+export const allowListVariable = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").map((entry) => entry.trim().toLowerCase()))
+  .transform((entries) => entries.filter((entry) => entry !== ""))
+  .transform((entries, context) => {
+    try {
+      return new AllowList(entries);
+    } catch (error) {
+      context.addIssue(error instanceof Error ? error.message : String(error));
+      return z.NEVER;
+    }
+  });
