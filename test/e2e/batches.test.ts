@@ -129,6 +129,7 @@ describe("a batch", { timeout: TIMEOUT_MS }, () => {
     expect(batch.usage?.total_tokens).toBe(sum);
     const jobs = await redis.keys("hr:{*}:job:*");
     expect(jobs).toEqual([]);
+    expect(await redis.keys("hr:{*}:batch-demand")).toEqual([]);
   });
 
   test.for([

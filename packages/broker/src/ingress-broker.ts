@@ -7,6 +7,7 @@ import {
   type Cursor,
   type Durability,
   type JobId,
+  type ModelDemand,
 } from "@headrace/contract";
 import type { Redis } from "ioredis";
 import { z } from "zod";
@@ -21,6 +22,7 @@ import { BatchRegistry } from "./batches/batch-registry.ts";
 import { FileRegistry } from "./batches/file-registry.ts";
 import type { Follower, Reader } from "./follower.ts";
 import { ChangeConfirmation } from "./change-confirmation.ts";
+import { readDemand } from "./demand.ts";
 import { guard } from "./guard.ts";
 import { giveBack } from "./hold.ts";
 import { HoldingReader } from "./holding-reader.ts";
@@ -228,6 +230,11 @@ export class IngressBroker {
   /** Ask Redis for a sign of life. @throws PlatformError `queue_unavailable` within a second */
   async ping(): Promise<void> {
     await guard(this.#redis.ping());
+  }
+
+  /** What is asked of each version of each model. */
+  async readDemand(): Promise<ModelDemand[]> {
+    return guard(readDemand(this.#redis, this.#models));
   }
 
   /** Every model that ever had a worker, by name and alias. */

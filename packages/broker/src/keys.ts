@@ -37,6 +37,7 @@ import {
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
  * | `hr:{<code>}:outbox` | model | stream | end | jobs ended and not yet settled | for ever | settler |
  * | `hr:{<code>}:ended:<batch>` | model | list | end | 10,000 ids of lines that ended | 1 h from the last on | batcher, which looks all up |
+ * | `hr:{<code>}:batch-demand` | model | hash | batcher, every 2 s | one field per open batch of the model | until the batch's end | reader, once its window is over |
  * | `hr:{<code>}:inbox:<process>` | model | sharded channel | append, cancel | no storage | - | reader polls the log |
  * | `hr:{<code>}:q:<version>:*` | model | BullMQ's | BullMQ | open jobs | BullMQ's, or as the version | sweep, stalled check |
  * | `hr:{t:<tenant>}:jobs` | tenant | zset | reserve | jobs not yet forgotten | for ever | sweep |
@@ -127,6 +128,7 @@ export const keys = {
   sweep: (code: ModelCode): string => `hr:{${code}}:sweep`,
   outbox: (code: ModelCode): string => `hr:{${code}}:outbox`,
   ended: (code: ModelCode, batch: BatchId): string => `hr:{${code}}:ended:${batch}`,
+  batchDemand: (code: ModelCode): string => `hr:{${code}}:batch-demand`,
   inbox: (code: ModelCode, process: string): string => `hr:{${code}}:inbox:${process}`,
 
   /** BullMQ's `prefix` option: it appends `:<queue>:<key>`. */

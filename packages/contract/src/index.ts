@@ -4,6 +4,7 @@ export * from "./batch.ts";
 export * from "./batch-line.ts";
 export * from "./completion-window.ts";
 export * from "./cursor.ts";
+export * from "./demand.ts";
 export * from "./diagnosis.ts";
 export * from "./durability.ts";
 export * from "./end.ts";

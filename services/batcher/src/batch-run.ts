@@ -139,12 +139,20 @@ export class BatchRun {
       restSize,
     };
     const ended = await this.#insist(async () => {
+      const model = work === null ? await this.#findModel() : work.model;
       await this.#held.write({ progress: closing.progress });
       const end = await closeBatch({ ...this.#tools, held: this.#held }, closing);
       await broker.ended.tell();
+      if (model !== null) await broker.forgetDemand(model, this.#held.batch.id);
       return end;
     });
     return ended ?? "stopped";
+  }
+
+  /** @returns null before the input was read */
+  async #findModel(): Promise<KnownModel | null> {
+    const { model } = this.#held.batch;
+    return model === null ? null : this.#tools.broker.findModel(model);
   }
 
   #describe(tally: LineWork["tally"], bottleneck: BatchProgress["bottleneck"]): BatchProgress {

@@ -85,6 +85,10 @@ export class LineWork {
     this.#storing = new Trouble(events.troubled);
   }
 
+  get model(): KnownModel {
+    return this.#model;
+  }
+
   /** What all lines so far came to. */
   get tally(): Tally {
     return this.#results.tally;
@@ -169,6 +173,12 @@ export class LineWork {
       await this.#telling.attempt(async () => {
         await this.#surroundings.look(this.#now());
         await this.#held.write({ progress: this.#progress });
+        await this.#tools.broker.tellDemand(this.#model, this.#held.batch.id, {
+          left: this.#linesLeft,
+          underWay: this.#board.jobCount,
+          lineMs: this.#settling.lineMs,
+          endsAtMs: this.#held.batch.expiresAtMs,
+        });
       }, signal);
       await rest(TELL_MS, signal);
     }

@@ -29,7 +29,13 @@ import { keyRoutes } from "./key-routes.ts";
 import { modelRoutes } from "./model-routes.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { plainRoutes } from "./plain-server/plain-routes.ts";
-import { assertReady, DIAGNOSIS_PATH, operationsRoutes } from "./operations-routes.ts";
+import {
+  assertReady,
+  DEMAND_PATH,
+  DIAGNOSIS_PATH,
+  operationsRoutes,
+  readDemand,
+} from "./operations-routes.ts";
 import { allOperations, describeApi } from "./reference/document.ts";
 import { referenceRoutes } from "./reference-routes.ts";
 import { PATIENCE, Readers, type Patience } from "./readers.ts";
@@ -252,7 +258,10 @@ function openOperations(config: IngressConfig, services: Services): Promise<Oper
       port,
       metrics: services.metrics,
       assertReady: () => assertReady(services),
-      pages: { [DIAGNOSIS_PATH]: () => diagnose(services.broker, services.durability) },
+      pages: {
+        [DIAGNOSIS_PATH]: () => diagnose(services.broker, services.durability),
+        [DEMAND_PATH]: () => readDemand(services),
+      },
     }),
   );
 }

@@ -1,4 +1,4 @@
-import { PlatformError } from "@headrace/contract";
+import { PlatformError, type Demand } from "@headrace/contract";
 
 import { sendJson, sendText } from "./answer.ts";
 import { diagnose } from "./diagnosis/diagnose.ts";
@@ -8,6 +8,9 @@ import type { Services } from "./services.ts";
 
 /** Where the diagnosis is: on the operations port, and beside the API where that serves metrics. */
 export const DIAGNOSIS_PATH = "/internal/diagnosis";
+
+/** What those who scale workers are told, in the same places. */
+export const DEMAND_PATH = "/internal/demand";
 
 /** How long `/readyz` gives Redis to answer, ms: probes wait a second or two. */
 const READY_MS = 1_000;
@@ -33,10 +36,12 @@ export function operationsRoutes(services: Services, metricsPeers: readonly stri
   const metrics = (exchange: Exchange): Promise<void> =>
     answerMetrics(services, exchange, metricsPeers);
   const diagnosis = (exchange: Exchange): Promise<void> => answerDiagnosis(services, exchange);
+  const demand = (exchange: Exchange): Promise<void> => answerDemand(services, exchange);
   return [
     ...routes,
     { path: "/metrics", isOpen: true, methods: { GET: metrics } },
     { path: DIAGNOSIS_PATH, isOpen: true, methods: { GET: diagnosis } },
+    { path: DEMAND_PATH, isOpen: true, methods: { GET: demand } },
   ];
 }
 
@@ -100,6 +105,16 @@ async function answerMetrics(
 async function answerDiagnosis(services: Services, exchange: Exchange): Promise<void> {
   assertLocal(exchange);
   sendJson(exchange, 200, { body: await diagnose(services.broker, services.durability) });
+}
+
+async function answerDemand(services: Services, exchange: Exchange): Promise<void> {
+  assertLocal(exchange);
+  sendJson(exchange, 200, { body: await readDemand(services) });
+}
+
+/** Tell what is asked of each model. @throws PlatformError `queue_unavailable` */
+export async function readDemand({ broker }: Services): Promise<Demand> {
+  return { object: "demand", models: await broker.readDemand() };
 }
 
 /** To others there is no such page. */

@@ -27,6 +27,7 @@ import { UnwantedJobs } from "../unwanted-jobs.ts";
 import { WebhookDesk } from "../webhooks/desk.ts";
 import { EndpointRegistry } from "../webhooks/endpoint-registry.ts";
 import { readWorkers, type WorkerStatus } from "../worker-presence.ts";
+import { forgetBatchDemand, writeBatchDemand, type BatchDemand } from "./batch-demand.ts";
 import { BatchDesk } from "./batch-desk.ts";
 import { EndedBatches } from "./ended-batches.ts";
 import { FileRegistry } from "./file-registry.ts";
@@ -121,6 +122,16 @@ export class BatchBroker {
       ]),
     );
     return prioritized + wait > 0;
+  }
+
+  /** Say what a batch asks of its model: lines that are in no queue yet count in what scaling reads. */
+  async tellDemand({ code }: KnownModel, batch: BatchId, demand: BatchDemand): Promise<void> {
+    await guard(writeBatchDemand(this.#redis, { code, batch }, demand));
+  }
+
+  /** Say that a batch asks nothing more. */
+  async forgetDemand({ code }: KnownModel, batch: BatchId): Promise<void> {
+    await guard(forgetBatchDemand(this.#redis, { code, batch }));
   }
 
   /** What the live workers of a model say of themselves. */

@@ -12,6 +12,9 @@ import { readLineRequest } from "./line-submission.ts";
 const MOST_TRIES = 5;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+const UNKNOWN_LINE_MS = 2_000;
+/** What the latest line counts among those before it, in how long lines take. */
+const LATEST_SHARE = 0.02;
 
 /**
  * What went wrong with an engine, not with the line: another try may do. A line that workers have died
@@ -41,9 +44,15 @@ export class LineSettling {
   readonly #tools: SettlingTools;
   /** Why a line's job is cancelled: by this batch's end, whichever that is. */
   #reason: Unanswered = "batch_cancelled";
+  #lineMs = UNKNOWN_LINE_MS;
 
   constructor(tools: SettlingTools) {
     this.#tools = tools;
+  }
+
+  /** How long a line takes an engine that has others beside it, ms: of late, or a guess before any ended. */
+  get lineMs(): number {
+    return this.#lineMs;
   }
 
   /** Say why lines are cancelled from now on. */
@@ -76,6 +85,7 @@ export class LineSettling {
         const body = await this.#readAnswer(line, job, end);
         if (body === null) this.#tryAgain(line);
         else results.add(line, toAnswer(name, body, end));
+        this.#noteTime(end);
         break;
       }
       case "failed": {
@@ -94,6 +104,11 @@ export class LineSettling {
       case "queued":
       case "in_progress":
     }
+  }
+
+  #noteTime({ at }: JobEnd): void {
+    const tookMs = at.ended - (at.claimed ?? at.ended);
+    if (tookMs > 0) this.#lineMs += (tookMs - this.#lineMs) * LATEST_SHARE;
   }
 
   #tryAgain(line: OpenLine): void {

@@ -75,4 +75,15 @@ export const LOCAL_OPERATIONS: readonly Operation[] = [
     replies: { 200: { description: "All findings.", schema: "Diagnosis" }, 404: NOT_LOCAL },
     isOpen: true,
   },
+  {
+    id: "readDemand",
+    method: "GET",
+    path: "/internal/demand",
+    tag: "Operations",
+    summary: "Read how much is asked of each model",
+    description:
+      "For what scales workers: a model's `demand`, divided by the jobs that one engine takes, is how many there should be. Jobs that wait or run count whole; lines of batches, those still in files included, count by their window: as many as should be in flight for it to be kept. To callers on the same machine only; every ingress serves it on its operations port.",
+    replies: { 200: { description: "By model and version.", schema: "Demand" }, 404: NOT_LOCAL },
+    isOpen: true,
+  },
 ];
