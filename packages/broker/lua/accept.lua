@@ -74,7 +74,7 @@ end
 
 if not known[1] then
   local deadline_at = string.format('%.0f', now + ARGV[3])
-  local turn = take_turn(KEYS[10], KEYS[7], {
+  local turn, late = take_turn(KEYS[10], KEYS[7], {
     class = tonumber(ARGV[5]), tenant = ARGV[14], cost = tonumber(ARGV[12]), weight = tonumber(ARGV[13]),
     now = now,
   })
@@ -88,6 +88,7 @@ if not known[1] then
     'retention_ms', ARGV[4], 'deadline_at', deadline_at,
     'version', ARGV[6], 'spec', ARGV[2], 'run', ARGV[10], 'owner', ARGV[11])
   if ARGV[16] ~= '' then redis.call('HSET', entry, 'request', ARGV[16]) end
+  if late ~= '0' then redis.call('HSET', entry, 'late', late) end
   if ARGV[17] ~= '' then redis.call('HSET', entry, 'batch', ARGV[17]) end
   if ARGV[7] ~= '' then redis.call('HSET', entry, 'watchers', ARGV[7]) end
   if ARGV[8] ~= '' then

@@ -116,6 +116,7 @@ redis.call('ZREM', job.deadline, id)
 local turn = read_turn(field[19])
 count_start(KEYS[6], tonumber(now), turn.class)
 if not first_claimed_at then start_turn(KEYS[7], KEYS[8], turn, field[20]) end
+settle_head(KEYS[7], KEYS[8], slot, turn.class)
 
 local cursor = string.format('%.0f-0', epoch)
 local data = '{"epoch":' .. epoch .. ',"reason":"' .. reason .. '","from":' .. from .. ',"reset":'

@@ -76,7 +76,7 @@ export async function acceptJob(
       submission.canRestart ? "" : "1",
       run,
       JSON.stringify(toOwner(id, submission)),
-      costOf(spec),
+      costOf(spec, model),
       submission.weight,
       spec.tenant,
       RATE_EVIDENCE,

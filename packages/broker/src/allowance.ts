@@ -81,13 +81,13 @@ export function toRefusal(
       const limit =
         reason === "address"
           ? asked.addressLimit
-          : least(limits.requests_per_minute, ofModel?.requests_per_minute);
+          : leastOf(limits.requests_per_minute, ofModel?.requests_per_minute);
       const whose = reason === "address" ? "your address" : "this key";
       const what = `${whose} may make ${limit} requests a minute`;
       return limitReached(what, { waitMs, reason });
     }
     case "tokens": {
-      const limit = least(limits.tokens_per_minute, ofModel?.tokens_per_minute);
+      const limit = leastOf(limits.tokens_per_minute, ofModel?.tokens_per_minute);
       const asks = `this request reserves ${tokens} tokens, prompt and most output together, and this key may use ${limit} a minute`;
       if (waitMs >= 0) return limitReached(asks, { waitMs, reason });
       const message = `${asks}; lower max_tokens, or the prompt`;
@@ -143,6 +143,7 @@ function limitReached(
   return new PlatformError("rate_limit_exceeded", message, { waitMs, reason });
 }
 
-function least(...limits: (number | undefined)[]): number {
+/** The least of limits, of which some may not be there; without any, no number is too great. */
+export function leastOf(...limits: (number | undefined)[]): number {
   return Math.min(...limits.map((limit) => limit ?? Number.POSITIVE_INFINITY));
 }

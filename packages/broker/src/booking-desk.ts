@@ -10,14 +10,14 @@ import {
   type Asked,
   type Quota,
 } from "./allowance.ts";
-import { giveBack, type Hold } from "./hold.ts";
+import { giveBack, parseHold, type Hold } from "./hold.ts";
+import { toHold } from "./job-hold.ts";
 import { keys } from "./keys.ts";
 import type { Report } from "./redis.ts";
-import { ROOT_KEY, toRecord, toRecordKeys } from "./request-record.ts";
+import { toRecord, toRecordKeys } from "./request-record.ts";
 import { script } from "./script.ts";
 import type { Submission } from "./submission.ts";
 import { enterTenant } from "./tenant-rounds.ts";
-import { estimateTokens } from "./token-estimate.ts";
 
 const unbook = script("unbook", z.int());
 const reserve = script(
@@ -45,6 +45,8 @@ const reserveLimited = script(
 const BOOKING_LEASE_MS = 60_000;
 /** How long a tenant that was entered is taken to be there still: one round trip in so long. */
 const TENANT_MS = 5_000;
+/** Holds looked through at once. */
+const PAGE = 1_000;
 /** Costs are counted in whole billionths. */
 const BILLIONTHS = 1e9;
 /** The address of a caller that has none: a connection that is closed by now. */
@@ -113,6 +115,31 @@ export class BookingDesk {
       );
     }
     return { id, isNew: verdict === 1, isOpen: isOpen === 1 };
+  }
+
+  /**
+   * Find what was reserved for a job that a call before this one has booked: by now as much would not
+   * be. Looks through all that its key has open.
+   */
+  async findReserved(id: JobId, submission: Submission): Promise<number | undefined> {
+    if (submission.limits === null) return undefined;
+    const { tenant, key, kind } = toHold(id, submission);
+    const list = keys.held(tenant, key, kind);
+    let cursor = "0";
+    do {
+      const [next, found] = await this.#redis.zscan(
+        list,
+        cursor,
+        "MATCH",
+        `${id} *`,
+        "COUNT",
+        PAGE,
+      );
+      const [hold] = found;
+      if (hold !== undefined) return parseHold(hold).tokens;
+      cursor = next;
+    } while (cursor !== "0");
+    return undefined;
   }
 
   /** The job is accepted: its booking must not be taken for one that came to nothing. */
@@ -244,20 +271,6 @@ export class BookingDesk {
 export function toBudgets({ monthly_tokens: tokens = 0, monthly_cost: cost }: KeyLimits): number[] {
   // 0 is no limit, so the smallest that is one must not become it.
   return [tokens, cost === undefined ? 0 : Math.max(1, Math.round(cost * BILLIONTHS))];
-}
-
-/** What a job takes of its key's limits, where it has any. */
-export function toHold(job: JobId, { spec, attachedTo, batch }: Submission): Hold {
-  const { tenant, key = ROOT_KEY, endpoint, request } = spec;
-  const { promptTokens, outputTokens } = estimateTokens(endpoint, request);
-  return {
-    job,
-    tenant,
-    key,
-    kind: batch !== undefined ? "line" : attachedTo === null ? "later" : "now",
-    tokens: promptTokens + outputTokens,
-    model: request.model,
-  };
 }
 
 /** As the script tells it: of requests, tokens, and the same of the model. */

@@ -31,7 +31,8 @@ import { inspect, type Inspection } from "./inspection.ts";
 import { JobQueues } from "./job-queue.ts";
 import { listJobs, type JobQuery } from "./job-list.ts";
 import { findRecords, readWhole, type JobRecord, type WholeRecord } from "./job-record.ts";
-import { BookingDesk, toHold } from "./booking-desk.ts";
+import { BookingDesk } from "./booking-desk.ts";
+import { toHold } from "./job-hold.ts";
 import { cancelJob } from "./cancel.ts";
 import { keys } from "./keys.ts";
 import { RedisWatch } from "./redis-watch.ts";
@@ -47,6 +48,7 @@ import { SubmissionDesk } from "./submission-desk.ts";
 import { Sweep, type SweepCounts } from "./sweep.ts";
 import { TenantDesk } from "./tenant-desk.ts";
 import { readLog, type LogEntry } from "./token-log.ts";
+import { TypicalOutputs } from "./typical-output.ts";
 import { readUsage, UsageBook, type DayUsage } from "./usage-book.ts";
 import { UnwantedJobs } from "./unwanted-jobs.ts";
 import { readWorkers, type WorkerStatus } from "./worker-presence.ts";
@@ -162,7 +164,8 @@ export class IngressBroker {
     this.files = new FileRegistry(this.#redis);
     this.batches = new BatchRegistry(this.#redis);
     const endedJobs = new EndedJobs(new WebhookDesk(this.#redis, registry));
-    const takers = [new UsageBook(this.#redis, gpuHourPrice), endedJobs];
+    const usageBook = new UsageBook(this.#redis, gpuHourPrice);
+    const takers = [usageBook, endedJobs, new TypicalOutputs(this.#redis)];
     const settling = { redis: this.#redis, models: this.#models, takers, report };
     this.#settler = new Settler(settling, this.#ingress);
   }

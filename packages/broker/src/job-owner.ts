@@ -1,11 +1,11 @@
 import type { JobId } from "@headrace/contract";
 import { z } from "zod";
 
-import { toHold } from "./booking-desk.ts";
+import { toHold } from "./job-hold.ts";
 import { HOLD_KINDS } from "./hold.ts";
 import { ROOT_KEY } from "./request-record.ts";
 import type { Submission } from "./submission.ts";
-import { estimateTokens } from "./token-estimate.ts";
+import { estimateTokens, hasBound } from "./token-estimate.ts";
 
 /**
  * Whose a job is, and what its end must be told: kept beside the spec, since that may be megabytes,
@@ -19,6 +19,8 @@ export const jobOwnerSchema = z.object({
   model: z.string(),
   /** Estimate of the prompt's tokens, for a job that ends without a count. */
   prompt: z.int().min(0),
+  /** Whether it is a chat of one choice that set no bound to its output: what such chats take is learned from it. */
+  unbounded: z.literal(true).optional(),
   /** Whether it was made by `POST /v1/responses`. */
   response: z.literal(true).optional(),
   /** What it holds of its key's limits, where that has any. */
@@ -44,6 +46,7 @@ export function toOwner(job: JobId, submission: Submission): JobOwner {
     key,
     model: request.model,
     prompt: estimateTokens(endpoint, request).promptTokens,
+    ...(hasBound(endpoint, request) || (request["n"] ?? 1) !== 1 ? {} : { unbounded: true }),
     ...(response === undefined ? {} : { response: true }),
     ...(webhook === undefined ? {} : { webhook }),
     ...(attachedTo === null && batch === undefined ? {} : { attached: true }),

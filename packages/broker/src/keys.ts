@@ -16,6 +16,7 @@ import {
  * | --- | --- | --- | --- | --- | --- | --- |
  * | `hr:{models}:by-name` | models | hash | worker, on start | one field per model name | for ever | worker, every 5 s |
  * | `hr:{models}:by-code` | models | hash | worker, on start | one field per model | for ever | worker, every 5 s |
+ * | `hr:{models}:outputs` | models | hash | settler | one field per model | for ever | next settle |
  * | `hr:{models}:booked` | models | zset | ingress, batcher | tenants whose slots hold something | until they hold nothing | ingress, with a submit each 5 s |
  * | `hr:{models}:tenants` | models | set | earlier builds | the same | until a later build's sweep | - |
  * | `hr:{models}:sweep` | models | string | sweep | one | 15 s | next sweep |
@@ -31,7 +32,7 @@ import {
  * | `hr:{<code>}:idle:<version>` | model | string | backlog | one per version | 2.5 s | next wait |
  * | `hr:{<code>}:picky:<version>` | model | string | backlog | one per version | 2.5 s | next wait |
  * | `hr:{<code>}:others:<version>` | model | zset | ingress, worker | one member | for ever | the worker that takes it |
- * | `hr:{<code>}:turns:<version>` | model | hash | accept, claim, end | ≤ 2 × tenants with waiting jobs + 72 fields | for ever | accept: starts anew |
+ * | `hr:{<code>}:turns:<version>` | model | hash | accept, claim, end | ≤ 4 × tenants with waiting jobs + 72 fields | for ever | accept: starts anew |
  * | `hr:{<code>}:lease:<ingress>` | model | string | ingress, every 5 s | one per ingress | 15 s | ingress |
  * | `hr:{<code>}:mark` | model | string | ingress, `replicated` level | one | 60 s | next submit |
  * | `hr:{<code>}:sweep` | model | string | sweep | one | 15 s | next sweep |
@@ -89,6 +90,8 @@ import {
 export const keys = {
   modelsByName: "hr:{models}:by-name",
   modelsByCode: "hr:{models}:by-code",
+  /** What chats took lately that set no bound to their output, by model code. */
+  typicalOutputs: "hr:{models}:outputs",
   booked: "hr:{models}:booked",
   /** What earlier builds enter, which know no `booked`. */
   earlierTenants: "hr:{models}:tenants",

@@ -6,6 +6,8 @@ import { z } from "zod";
 
 import { keys } from "./keys.ts";
 import { script } from "./script.ts";
+import type { ModelExtent } from "./token-estimate.ts";
+import { readTypicalOutputs } from "./typical-output.ts";
 
 const register = script("register", z.string());
 
@@ -25,7 +27,8 @@ const knownModelSchema = z.object({
   /** Unix seconds of the first registration. */
   createdAt: z.int(),
 });
-export type KnownModel = z.infer<typeof knownModelSchema>;
+/** A model that had a worker. */
+export type KnownModel = z.infer<typeof knownModelSchema> & ModelExtent;
 
 /** What a worker says of the engine's model when it starts. */
 export interface ModelRegistration {
@@ -96,12 +99,15 @@ export class ModelRegistry {
 
   async #readWithin(trustMs: number): Promise<ReadonlyMap<string, KnownModel>> {
     if (this.#now() - this.#readAtMs < trustMs) return this.#models;
-    const fields = await this.#redis.hgetall(keys.modelsByName);
+    const [fields, outputs] = await Promise.all([
+      this.#redis.hgetall(keys.modelsByName),
+      readTypicalOutputs(this.#redis),
+    ]);
     this.#models = new Map(
-      Object.entries(fields).map(([name, json]) => [
-        name,
-        knownModelSchema.parse(JSON.parse(json)),
-      ]),
+      Object.entries(fields).map(([name, json]) => {
+        const model = knownModelSchema.parse(JSON.parse(json));
+        return [name, { ...model, typicalOutput: outputs.get(model.code)?.tokens ?? null }];
+      }),
     );
     this.#readAtMs = this.#now();
     return this.#models;

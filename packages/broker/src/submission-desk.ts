@@ -151,11 +151,14 @@ export class SubmissionDesk {
     const booking = await this.#bookings.book(id, submission, arrival.room);
     if (!booking.isNew && !booking.isOpen) return this.#findFirst(booking.id, submission);
     if (booking.isNew) beforeAccept(booking.id);
-    return this.#enqueue(
-      booking,
-      submission,
-      await this.#accept(booking.id, submission, arrival.spec),
-    );
+    const whole = booking.isNew ? submission : await this.#asBooked(booking.id, submission);
+    return this.#enqueue(booking, whole, await this.#accept(booking.id, whole, arrival.spec));
+  }
+
+  /** Take over from the call that booked the job, and did not come to its accept. */
+  async #asBooked(id: JobId, submission: Submission): Promise<Submission> {
+    const reservedTokens = await this.#bookings.findReserved(id, submission);
+    return reservedTokens === undefined ? submission : { ...submission, reservedTokens };
   }
 
   /** Where nothing can refuse the booking, it travels with the accept. */

@@ -29,6 +29,8 @@ export interface Submission {
   readonly sdkTry?: number;
   /** What the caller's key may use; null = anything. */
   readonly limits: KeyLimits | null;
+  /** What was reserved for it when it was booked, by a call before this one. */
+  readonly reservedTokens?: number;
   /** The batch that it is a line of: nobody is told of its end but the batcher. @see LineDesk */
   readonly batch?: BatchId;
   /** Where the caller is, for limits by address. */

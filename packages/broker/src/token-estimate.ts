@@ -8,7 +8,7 @@ export const ESTIMATE = {
   tokensPerMessage: 4,
   /** An image or a sound, whose tokens only the engine can count. */
   tokensPerAttachment: 1_000,
-  /** Output of a chat that sets no bound: the engine's own is the model's length. */
+  /** Output of a chat that sets no bound, while it is not known what such chats of its model take. */
   chatTokens: 1_024,
   /** OpenAI's and vLLM's bound on a completion that sets none. */
   completionTokens: 16,
@@ -20,6 +20,16 @@ export interface TokenEstimate {
   /** Most that may be generated, over all choices. */
   readonly outputTokens: number;
 }
+
+/** What is known of the model that a request is for. */
+export interface ModelExtent {
+  /** Most tokens of prompt and output together; null where the engine does not say. */
+  readonly maxModelLength: number | null;
+  /** What chats took lately that set no bound, in tokens of output; null before any is known. */
+  readonly typicalOutput: number | null;
+}
+
+const UNKNOWN: ModelExtent = { maxModelLength: null, typicalOutput: null };
 
 /** Where a chat may say what its output must look like: an engine has to read that, too. */
 const FORMATS = [
@@ -33,17 +43,21 @@ const FORMATS = [
 
 /**
  * Estimate what a request, which its endpoint's schema has passed, may come to: a quarter of the bytes
- * of all that a template may write into the prompt, and the output bound of each choice. Reads the
- * request and copies none of it.
+ * of all that a template may write into the prompt, and the output bound of each choice. A chat that
+ * sets none may go on to the model's length, but hardly any does: it is taken to be like others. Reads
+ * the request and copies none of it.
  */
-export function estimateTokens(endpoint: Endpoint, request: EngineRequest): TokenEstimate {
+export function estimateTokens(
+  endpoint: Endpoint,
+  request: EngineRequest,
+  model: ModelExtent = UNKNOWN,
+): TokenEstimate {
   switch (endpoint) {
     case "/v1/chat/completions": {
       const format = FORMATS.reduce((sum, field) => sum + ofStructure(request[field]), 0);
-      return {
-        promptTokens: ofMessages(request["messages"]) + ofStructure(request["tools"]) + format,
-        outputTokens: boundOf(request, ESTIMATE.chatTokens) * (numberIn(request, "n") ?? 1),
-      };
+      const promptTokens = ofMessages(request["messages"]) + ofStructure(request["tools"]) + format;
+      const bound = boundOf(request, typicalOf(model, promptTokens));
+      return { promptTokens, outputTokens: bound * (numberIn(request, "n") ?? 1) };
     }
     case "/v1/completions": {
       const bound = boundOf(request, ESTIMATE.completionTokens);
@@ -57,6 +71,17 @@ export function estimateTokens(endpoint: Endpoint, request: EngineRequest): Toke
     case "/v1/embeddings":
       return { promptTokens: ofPrompt(request["input"]), outputTokens: 0 };
   }
+}
+
+/** Whether a request says itself where its output ends at the latest. */
+export function hasBound(endpoint: Endpoint, request: EngineRequest): boolean {
+  const isChat = endpoint === "/v1/chat/completions";
+  return !isChat || boundOf(request, Number.POSITIVE_INFINITY) !== Number.POSITIVE_INFINITY;
+}
+
+function typicalOf({ maxModelLength, typicalOutput }: ModelExtent, promptTokens: number): number {
+  const left = maxModelLength === null ? Number.POSITIVE_INFINITY : maxModelLength - promptTokens;
+  return Math.max(1, Math.min(typicalOutput ?? ESTIMATE.chatTokens, left));
 }
 
 function numberIn(request: EngineRequest, field: string): number | null {

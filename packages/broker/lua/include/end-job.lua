@@ -29,6 +29,23 @@ local function bytes_of(key)
   return type(bytes) == 'number' and bytes or 0
 end
 
+-- Half a token for each of the prompt, which is read many at a time, and never less than a job costs:
+-- as cost.ts reckons what is expected.
+local PROMPT_SHARE = 0.5
+local LEAST_COST = 16
+
+-- What a job that has started took of an engine. Without the engine's count it is at least what it has
+-- shown: less than it was charged is not given back then.
+local function cost_of(outcome, owner, shown, charged)
+  local usage = cjson.decode(outcome).usage
+  if type(usage) == 'table' then
+    local output = tonumber(usage.completion_tokens) or 0
+    return math.max(LEAST_COST, math.floor(usage.prompt_tokens * PROMPT_SHARE + output + 0.5))
+  end
+  local prompt = owner and cjson.decode(owner).prompt or 0
+  return math.max(charged, prompt * PROMPT_SHARE + shown)
+end
+
 local function is_response(owner)
   return owner and cjson.decode(owner).response == true
 end
@@ -85,9 +102,13 @@ local function end_job(job, status, outcome, entries)
     redis.call('HDEL', job.entry, 'request')
   end
   if field.token then end_attempt(job.entry, epoch, now, job.attempt_end or status, '') end
-  if not field.first_claimed_at then
-    local turns = job.slot .. ':turns:' .. field.version
-    return_turn(turns, read_turn(field.turn), field.accepted_at)
+  local turns, turn = job.slot .. ':turns:' .. field.version, read_turn(field.turn)
+  if field.first_claimed_at then
+    local cost = cost_of(outcome, field.owner, index - 1 + (field.from or 0), turn.cost)
+    correct_turn(turns, turn, field.accepted_at, cost)
+    settle_head(turns, job.slot .. ':q:' .. field.version .. ':prioritized', job.slot, turn.class)
+  else
+    return_turn(turns, turn, field.accepted_at)
   end
   redis.call('ZREM', job.open, job.id)
   redis.call('ZREM', job.deadline, job.id)

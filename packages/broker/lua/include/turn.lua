@@ -8,8 +8,10 @@
 -- turns  hash  of one queue: began, the instant (ms) that its virtual times count from; accepted_at,
 --              of the last job; v<class>, the virtual time of the job started last; owed<class>, the
 --              tokens' worth of starts that a lower class is behind its share; crowd, the fields at
---              which idle lanes are looked for; "<class> <tenant>", where that lane's next job begins
--- turn   text  in a job's entry: "<class> <start> <step> <cost> <tenant>"
+--              which idle lanes are looked for; "<class> <tenant>", where that lane's next job begins;
+--              "late <class> <tenant>", by how much that lane's ended jobs took more than they were charged
+-- turn   text  in a job's entry: "<class> <start> <step> <cost> <tenant>"; beside it `late`, what of its
+--              lane's lateness its start has in it: nothing where there is none
 
 -- Scores of one class: what BullMQ multiplies a priority by.
 local BAND = 4294967296
@@ -24,8 +26,11 @@ local LEAST_STEP = 0.25
 local FAR = 281474976710656
 -- And before that, when no job has come for so long: those on their way to the queue are in it by then.
 local QUIET_MS = 60000
--- Lanes are looked through for idle ones when there are twice as many as were left, and at first this many.
+-- Lanes are looked through for idle ones when there are twice as many as were left, and at first this
+-- many; each may have two fields.
 local FIRST_CROWD = 64
+-- Jobs that one look at the head of a class moves back at the most.
+local MOST_MOVED = 32
 -- Of what is started, in tokens, a lower class gets at least this share while it waits.
 local SHARE = {[2] = 0.2, [3] = 0.05}
 
@@ -40,6 +45,11 @@ local function read_turn(text)
     class = tonumber(class), start = tonumber(start), step = tonumber(step), cost = tonumber(cost),
     lane = class .. ' ' .. tenant,
   }
+end
+
+local function write_turn(turn)
+  return string.format('%d %.17g %.17g %.17g %s', turn.class, turn.start, turn.step, turn.cost,
+    string.sub(turn.lane, 3))
 end
 
 -- How many jobs go before a score, and how many of them are of its class. Those that were taken back
@@ -59,17 +69,20 @@ local function forget_idle_lanes(turns)
   end
   for i = 1, #fields, 2 do
     local class = string.match(fields[i], '^(%d) ')
-    if class and tonumber(fields[i + 1]) <= (reached[class] or 1) then idle[#idle + 1] = fields[i]
+    if class and tonumber(fields[i + 1]) <= (reached[class] or 1) then
+      idle[#idle + 1] = fields[i]
+      idle[#idle + 1] = 'late ' .. fields[i]
     elseif class then left = left + 1 end
   end
   for i = 1, #idle, 1000 do redis.call('HDEL', turns, unpack(idle, i, math.min(i + 999, #idle))) end
-  redis.call('HSET', turns, 'crowd', left * 2 + FIRST_CROWD)
+  redis.call('HSET', turns, 'crowd', left * 4 + FIRST_CROWD)
 end
 
--- Give a new job its turn: where its class is, or behind the jobs of its own lane.
+-- Give a new job its turn: where its class is, or behind the jobs of its own lane. Returns it, and how
+-- late its lane is by now.
 local function take_turn(turns, prioritized, job)
   local lane = job.class .. ' ' .. job.tenant
-  local field = redis.call('HMGET', turns, 'accepted_at', 'v' .. job.class, lane, 'crowd')
+  local field = redis.call('HMGET', turns, 'accepted_at', 'v' .. job.class, lane, 'crowd', 'late ' .. lane)
   local reached, crowd = tonumber(field[2] or 1), tonumber(field[4] or FIRST_CROWD)
   if field[1] and (tonumber(job.now) - field[1] > QUIET_MS or reached > FAR)
     and redis.call('ZCARD', prioritized) == 0 then
@@ -82,7 +95,8 @@ local function take_turn(turns, prioritized, job)
   local step = math.max(job.cost / job.weight, LEAST_STEP)
   redis.call('HSET', turns, lane, string.format('%.17g', start + step), 'accepted_at', job.now)
   if redis.call('HLEN', turns) > crowd then forget_idle_lanes(turns) end
-  return string.format('%d %.17g %.17g %.17g %s', job.class, start, step, job.cost, job.tenant)
+  local turn = {class = job.class, start = start, step = step, cost = job.cost, lane = lane}
+  return write_turn(turn), field[5] or '0'
 end
 
 -- Let the first of a class that is behind its share go before all others, one of it at a time.
@@ -93,6 +107,29 @@ local function put_first(prioritized, class)
     redis.call('ZADD', prioritized, 'XX', class, head[1])
   end
   return true
+end
+
+-- Have the first of a class be the one whose turn it is. Jobs that were charged too little stand too
+-- close, and each is moved back only when it comes to the head: by how late its lane has become since it
+-- was given its place.
+local function settle_head(turns, prioritized, slot, class)
+  for _ = 1, MOST_MOVED do
+    local head, score = unpack(redis.call('ZRANGEBYSCORE', prioritized, class * BAND,
+      '(' .. (class + 1) * BAND, 'WITHSCORES', 'LIMIT', 0, 1))
+    if not head then return end
+    local entry = slot .. ':job:' .. head
+    local job = redis.call('HMGET', entry, 'turn', 'late', 'accepted_at')
+    if not job[1] then return end
+    local turn = read_turn(job[1])
+    local field = redis.call('HMGET', turns, 'late ' .. turn.lane, 'began')
+    local late = (field[1] or 0) - (job[2] or 0)
+    if late < LEAST_STEP or not field[2] or tonumber(job[3]) < tonumber(field[2]) then return end
+    -- What was handed back, or put first, has had its turn.
+    if tonumber(score) ~= tonumber(score_of(class, turn.start)) then return end
+    turn.start = turn.start + late
+    redis.call('HSET', entry, 'turn', write_turn(turn), 'late', field[1])
+    redis.call('ZADD', prioritized, 'XX', score_of(class, turn.start), head)
+  end
 end
 
 -- Take note that a job has started for the first time: virtual time moves on, and a class that is owed
@@ -119,4 +156,17 @@ local function return_turn(turns, turn, accepted_at)
   local field = redis.call('HMGET', turns, 'began', turn.lane)
   if not field[1] or not field[2] or tonumber(accepted_at) < tonumber(field[1]) then return end
   redis.call('HSET', turns, turn.lane, string.format('%.17g', math.max(field[2] - turn.step, 1)))
+end
+
+-- Charge a lane what its job, which has ended, took more than was thought, or give it back what it took
+-- less: its next jobs begin so much later, or sooner, also those that wait (settle_head).
+local function correct_turn(turns, turn, accepted_at, cost)
+  if turn.cost == 0 or cost == turn.cost then return end
+  local field = redis.call('HMGET', turns, 'began', turn.lane, 'late ' .. turn.lane)
+  if not field[1] or tonumber(accepted_at) < tonumber(field[1]) then return end
+  local late = (cost - turn.cost) * turn.step / turn.cost
+  -- A lane that was forgotten had nothing behind this job.
+  local ends = tonumber(field[2] or turn.start + turn.step) + late
+  redis.call('HSET', turns, turn.lane, string.format('%.17g', math.max(ends, 1)),
+    'late ' .. turn.lane, string.format('%.17g', (field[3] or 0) + late))
 end

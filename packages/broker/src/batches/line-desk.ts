@@ -13,7 +13,8 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { toRefusal } from "../allowance.ts";
-import { toBudgets, toHold } from "../booking-desk.ts";
+import { toBudgets } from "../booking-desk.ts";
+import { toHold } from "../job-hold.ts";
 import { giveBack, type Hold } from "../hold.ts";
 import { keys } from "../keys.ts";
 import { script } from "../script.ts";
