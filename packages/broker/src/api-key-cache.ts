@@ -42,18 +42,29 @@ const MOST_UNKNOWN = 10_000;
 /** What a valid key lets its caller do. */
 export interface KeyGrant {
   readonly id: string;
+  /** Tells the secret that was presented from the key's others, and nothing of it. */
+  readonly secret: string;
   readonly tenant: string;
   readonly scopes: ReadonlySet<Scope>;
   readonly limits: KeyLimits | null;
 }
+
+/** One of a key's secrets. */
+interface SeenSecret {
+  readonly digest: Buffer;
+  readonly untilMs: number;
+  readonly grant: KeyGrant;
+}
+
+/** Told of a key that has ended, or of one of its secrets that has. */
+export type KeyEndListener = (id: string, secret: string | null) => void;
 
 /** A key as it is kept at hand. Not more of them than the registry holds. */
 interface Seen {
   /** As Redis has it: what has not changed need not be read again. */
   readonly text: string;
   readonly stored: StoredKey;
-  readonly secrets: readonly { readonly digest: Buffer; readonly untilMs: number }[];
-  readonly grant: KeyGrant;
+  readonly secrets: readonly SeenSecret[];
 }
 
 /**
@@ -65,7 +76,7 @@ interface Seen {
 export class ApiKeyCache {
   readonly #redis: Redis;
   readonly #report: Report;
-  readonly #onEnded: (id: string) => void;
+  readonly #onEnded: KeyEndListener;
   readonly #timer: NodeJS.Timeout;
   readonly #seen = new Map<string, Seen>();
   /** Of the tenants of the keys at hand, and of the one that has the environment's. */
@@ -79,16 +90,18 @@ export class ApiKeyCache {
   #lookedUpAtMs = Number.NEGATIVE_INFINITY;
   /** Redis' clock less the process' monotonic one, ms. */
   #offsetMs = 0;
+  /** By Redis' clock: what was to end by then is told of. */
+  #endsToldMs: number | null = null;
   #checking: Promise<void> | null = null;
   #isLookingUp = false;
 
   /**
    * Check from now on, until closed.
    *
-   * @param onEnded told within a second of every key at hand that was revoked or deleted, lost a scope,
-   *   or lost a secret before its time
+   * @param onEnded told within a second of every key at hand that expired, was revoked or deleted, or lost
+   *   a scope, and of every secret that ended, before its time or at it
    */
-  constructor(redis: Redis, report: Report, onEnded: (id: string) => void) {
+  constructor(redis: Redis, report: Report, onEnded: KeyEndListener) {
     this.#onEnded = onEnded;
     this.#redis = redis;
     this.#report = report;
@@ -112,15 +125,16 @@ export class ApiKeyCache {
    */
   async verify(id: string, digest: Buffer): Promise<KeyGrant | null> {
     if (performance.now() - this.#checkedAtMs > TRUST_MS) await guard(this.#check());
-    if (!this.#unknown.has(id) && !this.#hasSecret(id, digest)) {
+    let grant = this.#findGrant(id, digest);
+    if (grant === null && !this.#unknown.has(id)) {
       // Unseen, or rotated a moment ago: a new secret is valid at once.
       await guard(this.#lookUp(id));
-      if (!this.#hasSecret(id, digest)) return null;
+      grant = this.#findGrant(id, digest);
     }
     const seen = this.#seen.get(id);
     if (seen === undefined || !isLive(seen.stored, this.#redisNowMs)) return null;
-    this.#used.add(id);
-    return seen.grant;
+    if (grant !== null) this.#used.add(id);
+    return grant;
   }
 
   /** Stop, having noted which keys were used if Redis takes it. */
@@ -133,16 +147,17 @@ export class ApiKeyCache {
     return performance.now() + this.#offsetMs;
   }
 
-  #hasSecret(id: string, digest: Buffer): boolean {
-    let hasSecret = false;
+  #findGrant(id: string, digest: Buffer): KeyGrant | null {
+    let grant: KeyGrant | null = null;
     for (const secret of this.#seen.get(id)?.secrets ?? []) {
       const isSame = timingSafeEqual(secret.digest, digest);
-      if (isSame && this.#redisNowMs < secret.untilMs) hasSecret = true;
+      if (isSame && this.#redisNowMs < secret.untilMs) ({ grant } = secret);
     }
-    return hasSecret;
+    return grant;
   }
 
   async #tick(): Promise<void> {
+    this.#tellEnds();
     if (this.#redis.status !== "ready") return;
     try {
       await this.#check();
@@ -150,6 +165,21 @@ export class ApiKeyCache {
       this.#report(new Error("asking which API keys are valid, to be repeated", { cause: error }));
     }
     if (performance.now() - this.#notedAtMs >= NOTE_USE_MS) await this.#noteUse();
+  }
+
+  /** Tell of what has ended at its time since this was done last, whether Redis is there or not. */
+  #tellEnds(): void {
+    const nowMs = this.#redisNowMs;
+    const toldMs = this.#endsToldMs ?? nowMs;
+    this.#endsToldMs = nowMs;
+    const hasEnded = (atMs: number | null): boolean =>
+      atMs !== null && toldMs < atMs && atMs <= nowMs;
+    for (const [id, { stored, secrets }] of this.#seen) {
+      if (hasEnded(stored.expiresAtMs)) this.#onEnded(id, null);
+      for (const { untilMs, grant } of secrets) {
+        if (hasEnded(untilMs)) this.#onEnded(id, grant.secret);
+      }
+    }
   }
 
   #check(): Promise<void> {
@@ -234,7 +264,10 @@ export class ApiKeyCache {
 
   #keep(id: string, seen: Seen | null): void {
     const before = this.#seen.get(id);
-    if (before !== undefined && hasLost(before, seen, this.#redisNowMs)) this.#onEnded(id);
+    // What an unchanged one loses by the clock is told of by the clock.
+    if (before !== undefined && before !== seen) {
+      for (const secret of lostBy(before, seen, this.#redisNowMs)) this.#onEnded(id, secret);
+    }
     if (seen !== null) {
       this.#seen.set(id, seen);
       return;
@@ -272,16 +305,17 @@ export class ApiKeyCache {
 
 function toSeen(id: string, text: string): Seen {
   const stored = parseKey(text);
-  const { tenant, scopes, limits, digest, earlier } = stored;
+  const { tenant, limits, digest, earlier } = stored;
+  const scopes = new Set(stored.scopes);
   const secrets = [{ digest, untilMs: Number.POSITIVE_INFINITY }, ...earlier];
   return {
     text,
     stored,
     secrets: secrets.map((secret) => ({
-      ...secret,
       digest: Buffer.from(secret.digest, "base64url"),
+      untilMs: secret.untilMs,
+      grant: { id, secret: secret.digest, tenant, scopes, limits },
     })),
-    grant: { id, tenant, scopes: new Set(scopes), limits },
   };
 }
 
@@ -289,13 +323,18 @@ function isLive({ revokedAtMs, expiresAtMs }: StoredKey, nowMs: number): boolean
   return revokedAtMs === null && (expiresAtMs === null || nowMs < expiresAtMs);
 }
 
-/** Whether somebody who could call with the key cannot any more, or not for all that they could. */
-function hasLost({ stored, secrets }: Seen, now: Seen | null, nowMs: number): boolean {
-  if (stored.revokedAtMs !== null) return false;
-  if (now === null || now.stored.revokedAtMs !== null) return true;
-  if (!stored.scopes.every((scope) => now.stored.scopes.includes(scope))) return true;
-  const isValid = ({ untilMs }: Seen["secrets"][number]): boolean => untilMs > nowMs;
-  return !secrets
+/**
+ * Which of a key's secrets somebody could call with who cannot any more, or not for all that they could;
+ * null stands for every one.
+ */
+function lostBy({ stored, secrets }: Seen, now: Seen | null, nowMs: number): (string | null)[] {
+  if (stored.revokedAtMs !== null) return [];
+  if (now === null || !isLive(now.stored, nowMs)) return [null];
+  if (!stored.scopes.every((scope) => now.stored.scopes.includes(scope))) return [null];
+  const isValid = ({ untilMs }: SeenSecret): boolean => untilMs > nowMs;
+  const left = new Set(now.secrets.filter(isValid).map(({ grant }) => grant.secret));
+  return secrets
     .filter(isValid)
-    .every(({ digest }) => now.secrets.some((each) => isValid(each) && each.digest.equals(digest)));
+    .map(({ grant }) => grant.secret)
+    .filter((secret) => !left.has(secret));
 }

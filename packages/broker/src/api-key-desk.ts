@@ -1,4 +1,7 @@
+import { createHash } from "node:crypto";
+
 import {
+  keyIdFrom,
   newApiKey,
   newKeyId,
   PlatformError,
@@ -49,6 +52,8 @@ export interface KeyForm {
   readonly limits: KeyLimits | null;
   /** Unix seconds; null = never. */
   readonly expiresAt: number | null;
+  /** One key is made under it, however often it is asked for; null where nobody names one. */
+  readonly idempotencyKey: string | null;
 }
 
 /** A key with what it is presented as: known now, and never again. */
@@ -80,14 +85,18 @@ export class ApiKeyDesk {
   }
 
   /**
-   * Make a key.
+   * Make a key. Under an Idempotency-Key its id follows from that: as long as the key is there, no second
+   * is made, and its secret is not shown again, since it is kept nowhere.
    *
-   * @throws PlatformError `request_invalid` for an expiry in the past, `registry_full`
+   * @throws PlatformError `request_invalid` for an expiry in the past, `registry_full`; `key_exists` where
+   *   an earlier call has made it, `idempotency_key_reused` where that asked for another
    */
   async create(note: AuditNote, form: KeyForm): Promise<FreshKey> {
-    const id = newKeyId();
+    const { name, tenant, scopes, limits, expiresAt, idempotencyKey } = form;
+    const id = idempotencyKey === null ? newKeyId() : keyIdFrom(hash(idempotencyKey));
     const key = newApiKey(id);
-    const { name, tenant, scopes, limits, expiresAt } = form;
+    const madeBy =
+      idempotencyKey === null ? null : hash(JSON.stringify(form)).toString("base64url");
     const nowMs = await guard(readRedisMs(this.#redis));
     const after: StoredKey = {
       name,
@@ -100,11 +109,24 @@ export class ApiKeyDesk {
       expiresAtMs: toExpiry(expiresAt, nowMs),
       rotatedAtMs: null,
       revokedAtMs: null,
+      ...(madeBy === null ? {} : { madeBy }),
     };
     const details = { name, scopes, limits, expires_at: expiresAt };
     const isMade = await this.#replace(note, id, { before: null, after, details });
-    if (!isMade) throw new PlatformError("internal", `the id ${id} was drawn twice`);
+    if (!isMade) throw await this.#findWhyNot(id, madeBy);
     return { record: toKeyRecord(id, after, { nowMs, usedAt: null }), key };
+  }
+
+  async #findWhyNot(id: string, madeBy: string | null): Promise<PlatformError> {
+    if (madeBy === null) return new PlatformError("internal", `the id ${id} was drawn twice`);
+    const { stored } = await guard(readKey(this.#redis, id));
+    const options = { param: "Idempotency-Key", waitMs: null };
+    if (stored.madeBy === madeBy) {
+      const message = `the key ${id} was made by an earlier call with this Idempotency-Key, and its secret is kept nowhere; for another secret rotate it: POST /admin/v1/keys/${id}/rotate with {"overlap_seconds": 0}`;
+      return new PlatformError("key_exists", message, options);
+    }
+    const message = `this Idempotency-Key made the key ${id}, which was asked for otherwise; use a new Idempotency-Key, or repeat the first request unchanged`;
+    return new PlatformError("idempotency_key_reused", message, options);
   }
 
   /** @throws PlatformError `key_not_found` */
@@ -246,6 +268,10 @@ export class ApiKeyDesk {
     await this.#confirm(id, written);
     return true;
   }
+}
+
+function hash(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
 }
 
 function digestOf(key: string): string {

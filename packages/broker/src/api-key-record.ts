@@ -22,6 +22,8 @@ const keyRecordSchema = z.object({
   expiresAtMs: z.number().nullable(),
   rotatedAtMs: z.number().nullable(),
   revokedAtMs: z.number().nullable(),
+  /** SHA-256 of what it was made by, where that was an Idempotency-Key. */
+  madeBy: z.string().optional(),
 });
 export type StoredKey = z.infer<typeof keyRecordSchema>;
 

@@ -20,6 +20,7 @@ const form = (fields: Partial<KeyForm> = {}): KeyForm => ({
   scopes: ["submit"],
   limits: null,
   expiresAt: null,
+  idempotencyKey: null,
   ...fields,
 });
 

@@ -300,6 +300,7 @@ describe("a change of keys", () => {
     scopes: ["submit"],
     limits: null,
     expiresAt: null,
+    idempotencyKey: null,
   } as const;
 
   test("is answered once a replica has it, where jobs must be replicated", async () => {

@@ -14,7 +14,7 @@ import { z } from "zod";
 
 import type { Allowance } from "./allowance.ts";
 import { readAllowance, type LimitedKey } from "./allowance-reading.ts";
-import { ApiKeyCache } from "./api-key-cache.ts";
+import { ApiKeyCache, type KeyEndListener } from "./api-key-cache.ts";
 import { ApiKeyDesk } from "./api-key-desk.ts";
 import { readAttempts, type AttemptHistory } from "./attempt-history.ts";
 import { AuditLog, type AuditListener } from "./audit-log.ts";
@@ -79,8 +79,8 @@ export interface IngressBrokerOptions {
   readonly report: Report;
   /** Receives every entry of the audit log that is made here. */
   readonly onAudited?: AuditListener;
-  /** Told of every API key met here that was revoked or deleted, wherever that was done. */
-  readonly onKeyEnded?: (id: string) => void;
+  /** Told of every API key met here that has ended, and every secret, however that came. */
+  readonly onKeyEnded?: KeyEndListener;
 }
 
 /** A synchronous call that has its job. */

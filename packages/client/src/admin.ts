@@ -51,14 +51,19 @@ export class Admin {
   }
 
   /**
-   * Make a key. Its `key` is in this answer and in no other. The call is tried once only: were its
-   * answer lost, another try would make another key.
+   * Make a key. Its `key` is in this answer and in no other, so the call is tried once only. With an
+   * `idempotencyKey` it may be made again when its answer was lost: that makes no second key, and
+   * `key_exists` says which one to rotate.
    *
-   * @throws HeadraceError `request_invalid`, `registry_full`
+   * @throws HeadraceError `request_invalid`, `registry_full`, `key_exists`, `idempotency_key_reused`
    */
-  async createKey(key: KeyCreate, { signal }: CallOptions = {}): Promise<NewKey> {
+  async createKey(
+    key: KeyCreate,
+    { signal, idempotencyKey }: CallOptions & { readonly idempotencyKey?: string } = {},
+  ): Promise<NewKey> {
+    const headers = idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey };
     return this.#transport.jsonOnce(
-      { method: "POST", path: "/admin/v1/keys", body: key, signal },
+      { method: "POST", path: "/admin/v1/keys", body: key, headers, signal },
       newKeySchema,
     );
   }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import { ALPHABET, randomText } from "./random-text.ts";
+import { ALPHABET, randomText, writeBits } from "./random-text.ts";
 import { DEFAULT_TENANT, tenantNameSchema } from "./tenant.ts";
 
 /**
@@ -65,6 +65,11 @@ export const keyIdSchema = z
 /** Make the id of a new key. */
 export function newKeyId(): string {
   return randomText(ID_BYTES);
+}
+
+/** Make the id of a new key from a digest, so that the same digest makes the same. */
+export function keyIdFrom(digest: Uint8Array): string {
+  return writeBits(digest.subarray(0, ID_BYTES));
 }
 
 /** Make a key that nobody can guess: `hr_<id>_<secret>`. */

@@ -41,6 +41,8 @@ export const ERRORS = {
   job_not_ended: { status: 409, type: "invalid_request_error", retryable: false },
   /** The job has its result: there is nothing to run again. */
   job_completed: { status: 409, type: "invalid_request_error", retryable: false },
+  /** An earlier call with the same Idempotency-Key made it, and showed its secret. */
+  key_exists: { status: 409, type: "invalid_request_error", retryable: false },
   key_revoked: { status: 409, type: "invalid_request_error", retryable: false },
   /** Too many secrets of the key are still valid for another. */
   key_rotating: { status: 409, type: "invalid_request_error", retryable: false },
@@ -54,6 +56,8 @@ export const ERRORS = {
   request_too_large: { status: 413, type: "invalid_request_error", retryable: false },
   /** Nothing of the file is in the `Range` that was asked for. */
   range_not_satisfiable: { status: 416, type: "invalid_request_error", retryable: false },
+  /** Another `Expect` than `100-continue`. */
+  expectation_failed: { status: 417, type: "invalid_request_error", retryable: false },
   media_type_unsupported: { status: 415, type: "invalid_request_error", retryable: false },
   idempotency_key_reused: { status: 422, type: "invalid_request_error", retryable: false },
   /** The operator's content filter refuses the prompt. */

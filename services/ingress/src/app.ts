@@ -140,7 +140,7 @@ async function dispatch(exchange: Exchange, route: Route, gate: Gate): Promise<v
   }
   const caller = await authenticate(exchange, gate);
   exchange.tenant = caller.tenant;
-  gate.openCalls.enter(caller.keyId, exchange);
+  gate.openCalls.enter(caller, exchange);
   const handler = findHandler(route.methods, method);
   if (handler === undefined) return refuseMethod(exchange, route);
   const scopes = scopesFor(method, route.path);

@@ -44,14 +44,15 @@ export class Authentication {
         "missing or wrong API key; send it as Authorization: Bearer <key>",
       );
     }
-    const { tenant, scopes, limits } = grant;
-    return { tenant, keyId: grant.id, scopes, limits, weight: this.#knownKeys.weightOf(tenant) };
+    const { id: keyId, ...granted } = grant;
+    return { ...granted, keyId, weight: this.#knownKeys.weightOf(grant.tenant) };
   }
 
   #root(): Caller {
     return {
       tenant: DEFAULT_TENANT,
       keyId: ROOT_KEY_ID,
+      secret: null,
       scopes: ALL_SCOPES,
       limits: null,
       weight: this.#knownKeys.weightOf(DEFAULT_TENANT),

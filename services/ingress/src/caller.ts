@@ -6,6 +6,8 @@ export interface Caller {
   readonly tenant: string;
   /** Public part of the key: what jobs, usage and the audit log name it by. */
   readonly keyId: string;
+  /** Tells the secret it came with from the key's others, and nothing of it; null for the environment's. */
+  readonly secret: string | null;
   readonly scopes: ReadonlySet<Scope>;
   readonly limits: KeyLimits | null; // null = none
   /** The tenant's weight in fair shares. */

@@ -4,7 +4,7 @@ import { allowListVariable } from "@headrace/receivers";
 import { integerVariable, LOG_LEVELS, portVariable } from "@headrace/runtime";
 import { z } from "zod";
 
-import { PATIENCE } from "./readers.ts";
+import { PATIENCE, TENANT_STREAM_SHARE } from "./readers.ts";
 
 const MEBIBYTE = 1_048_576;
 const BODY_LIMIT_BYTES = 8 * MEBIBYTE;
@@ -99,6 +99,15 @@ export const environmentSchema = z.object({
   INGRESS_MAX_CONNECTIONS: integerVariable(1, LARGEST_MAX_STREAMS).default(MAX_CONNECTIONS),
   /** Streams, synchronous calls and long polls held open at once; more are answered 503. */
   INGRESS_MAX_STREAMS: integerVariable(1, LARGEST_MAX_STREAMS).default(MAX_STREAMS),
+  /**
+   * The part of those that one tenant may have, and at least 16, so that there is room for others. 1
+   * where there is one tenant only.
+   */
+  INGRESS_TENANT_STREAM_SHARE: z.coerce
+    .number()
+    .min(SMALLEST_SHARE)
+    .max(1)
+    .default(TENANT_STREAM_SHARE),
   /**
    * URLs of other processes' metrics, comma-separated. When set, the API's port serves all of them
    * and its own as one `/metrics` page, to loopback callers only.

@@ -131,6 +131,22 @@ describe("a head that is too large", () => {
   });
 });
 
+test("an expectation that nobody has heard of is refused in the shape of all errors", async ({
+  strict,
+}) => {
+  const { port } = await strict();
+
+  const { status, text } = await send(
+    port,
+    post("expect: nonsense\r\ncontent-length: 2\r\n", "{}"),
+  );
+
+  expect(status).toBe(417);
+  expect(text).toContain('"code":"expectation_failed"');
+  expect(text).toMatch(/x-request-id: req_/);
+  expect(text).toContain("x-content-type-options: nosniff");
+});
+
 describe("a caller that takes its time", () => {
   test("with the head is refused", async ({ strict }) => {
     const { port } = await strict();

@@ -91,6 +91,9 @@ export class HttpServer {
       this.#connections += 1;
       socket.once("close", () => (this.#connections -= 1));
     });
+    this.#server.on("checkExpectation", (_request, response) =>
+      refuseExpectation(response, commonHeaders.plain),
+    );
     this.#server.on("clientError", (error, socket) =>
       refuseUnreadable(error, socket, commonHeaders.plain),
     );
@@ -218,14 +221,34 @@ function refuseUnreadable(error: Error, socket: Duplex, headers: Headers): void 
     status === 431 ? "head_too_large" : "request_invalid",
     `the request cannot be read as HTTP (${code})`,
   );
+  const { body, all } = toAnswer(refusal, headers);
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+}
+
+/** Node has no other answer to what is expected of it than to do it. */
+function refuseExpectation(response: ServerResponse, headers: Headers): void {
+  const refusal = new PlatformError(
+    "expectation_failed",
+    "only Expect: 100-continue is understood; leave the header out",
+  );
+  const { body, all } = toAnswer(refusal, headers);
+  response.writeHead(refusal.status, all);
+  response.end(body);
+}
+
+/** An answer that is its connection's last. */
+function toAnswer(
+  refusal: PlatformError,
+  headers: Headers,
+): { readonly body: string; readonly all: Headers } {
   const body = JSON.stringify({ error: toErrorBody(refusal) });
-  const all: Headers = {
+  const all = {
     ...headers,
     "content-type": "application/json",
     "x-request-id": `req_${randomUUID()}`,
     "content-length": String(Buffer.byteLength(body)),
     connection: "close",
   };
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+  return { body, all };
 }

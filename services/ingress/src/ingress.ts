@@ -38,7 +38,7 @@ import {
 } from "./operations-routes.ts";
 import { allOperations, describeApi } from "./reference/document.ts";
 import { referenceRoutes } from "./reference-routes.ts";
-import { PATIENCE, Readers, type Patience } from "./readers.ts";
+import { PATIENCE, Readers, TENANT_STREAM_SHARE, type Patience } from "./readers.ts";
 import type { Pricing, Services } from "./services.ts";
 import { tenantRoutes } from "./tenant-routes.ts";
 import { TenantTurns, type TurnLimits } from "./tenant-turns.ts";
@@ -70,6 +70,8 @@ export interface IngressConfig {
   /** Largest file that may be uploaded. */
   readonly fileLimitBytes: number;
   readonly maxStreams: number;
+  /** The part of them that one tenant may have; three quarters where nothing is said. */
+  readonly tenantStreamShare?: number;
   /** URLs of other processes' metrics, to be served with ours to local callers. */
   readonly metricsPeers: readonly string[];
   /** Origins whose pages may call from a browser. */
@@ -192,7 +194,8 @@ export class Ingress {
 function createServices(config: IngressConfig, reviewer: Reviewer | null): Services {
   const patience: Patience = { ...PATIENCE, ...config.patience };
   const metrics = new Metrics("ingress");
-  const readers = new Readers(config.maxStreams, patience);
+  const { maxStreams: most, tenantStreamShare: tenantShare = TENANT_STREAM_SHARE } = config;
+  const readers = new Readers({ most, tenantShare }, patience);
   metrics.gauge("headrace_open_streams", "Connections held open for a job", () => readers.count);
   const { redisUrl, durability, addressLimit = 0, pricing = UNPRICED } = config;
   const openCalls = new OpenCalls();
@@ -204,7 +207,7 @@ function createServices(config: IngressConfig, reviewer: Reviewer | null): Servi
     gpuHourPrice: pricing.gpuHourPrice,
     report: createReport(config.log),
     onAudited: (record) => events.audited(record),
-    onKeyEnded: (id) => openCalls.cut(id),
+    onKeyEnded: (id, secret) => openCalls.cut(id, secret),
   });
   metrics.gauge(
     "headrace_redis_memory_ratio",

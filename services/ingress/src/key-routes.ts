@@ -18,6 +18,7 @@ import { toSeconds } from "./job-view.ts";
 import { keyListQuerySchema } from "./query.ts";
 import { readEmptyBody, readJsonBody, readOptionalBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
+import { readIdempotencyKey } from "./submission-form.ts";
 
 /** The operator's API for keys. */
 export function keyRoutes(services: Services): Route[] {
@@ -41,6 +42,7 @@ export function keyRoutes(services: Services): Route[] {
 }
 
 const createKey: AdminHandler = async ({ broker, bodyLimitBytes }, exchange, note) => {
+  const idempotencyKey = readIdempotencyKey(exchange.request.headers["idempotency-key"]);
   const form = validate(keyCreateSchema, await readJsonBody(exchange.request, bodyLimitBytes));
   const { record, key } = await broker.apiKeys.create(note, {
     name: form.name,
@@ -48,6 +50,7 @@ const createKey: AdminHandler = async ({ broker, bodyLimitBytes }, exchange, not
     scopes: form.scopes,
     limits: form.limits ?? null,
     expiresAt: form.expires_at ?? null,
+    idempotencyKey,
   });
   const body: NewKey = { ...toApiKey(record), key };
   sendJson(exchange, 201, { body, headers: { location: `/admin/v1/keys/${record.id}` } });

@@ -25,6 +25,7 @@ await runService(createLog(NAME, "info"), async (signal, stopWithin) => {
     fileLimitBytes: environment.BATCH_FILE_BYTES,
     connectionLimits: { connections: environment.INGRESS_MAX_CONNECTIONS },
     maxStreams: environment.INGRESS_MAX_STREAMS,
+    tenantStreamShare: environment.INGRESS_TENANT_STREAM_SHARE,
     metricsPeers: environment.INGRESS_METRICS_PEERS,
     corsOrigins: environment.INGRESS_CORS_ORIGINS,
     isBehindTls: environment.INGRESS_BEHIND_TLS === "true",

@@ -24,8 +24,16 @@ export const PATIENCE: Patience = {
 
 /** How long those aborted may take to cancel their jobs, ms. */
 const ABORT_MS = 2_000;
-/** Of all that may be open, what one tenant may have: with one tenant alone, a quarter lies idle. */
-const TENANT_SHARE = 0.75;
+/** How many may hold a connection open. */
+export interface ReaderLimits {
+  /** All together. */
+  readonly most: number;
+  /** Of these, the part that one tenant may have, to 1; what it leaves lies idle where it is alone. */
+  readonly tenantShare: number;
+}
+
+/** What one tenant may have unless the operator says. */
+export const TENANT_STREAM_SHARE = 0.75;
 /** Of a small process, at least so many. */
 const LEAST_SHARE = 16;
 /** Longest that a heartbeat is late. */
@@ -55,9 +63,9 @@ export class Readers {
   #isExpectingStop = false;
   #onEmpty: () => void = () => {};
 
-  constructor(limit: number, { heartbeatMs, graceMs }: Patience) {
-    const share = Math.max(LEAST_SHARE, Math.floor(limit * TENANT_SHARE));
-    this.#shares = new Shares({ whole: limit, share, what: "open streams and calls" });
+  constructor({ most, tenantShare }: ReaderLimits, { heartbeatMs, graceMs }: Patience) {
+    const share = Math.max(LEAST_SHARE, Math.floor(most * tenantShare));
+    this.#shares = new Shares({ whole: most, share, what: "open streams and calls" });
     this.#graceMs = graceMs;
     this.#ticker = setInterval(
       () => {

@@ -44,6 +44,21 @@ describe("one tenant's streams", () => {
     expect(accepted.status).toBe(202);
     expect(stream.response.status).toBe(200);
   });
+
+  test("are as many as the operator says", async ({ redisServer, logs, worker: _registered }) => {
+    const config = { ...testConfig(redisServer.url, logs), maxStreams: 40, tenantStreamShare: 0.5 };
+    const ingress = await Ingress.start(config);
+    onTestFinished(() => ingress.close());
+    const greedy = new TestClient(ingress.port, API_KEY);
+    const id = await greedy.submit();
+    const follow = () => greedy.stream("GET", `/v1/jobs/${id}/events`);
+    const open = await Promise.all(Array.from({ length: 20 }, follow));
+    const one = await greedy.call("GET", `/v1/jobs/${id}/events`);
+    for (const reader of open) reader.hangUp();
+
+    expect(open.map(({ response }) => response.status)).toEqual(open.map(() => 200));
+    expect(one).toMatchObject(REFUSAL);
+  });
 });
 
 describe("one tenant's bodies", () => {

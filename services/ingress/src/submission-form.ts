@@ -81,7 +81,7 @@ export async function readJobForm(
     canRestart: submit.on_retry !== "fail",
     deadlineMs: toMs(submit.deadline_seconds ?? DEFAULTS.jobDeadlineSeconds),
     retentionMs: toMs(submit.retention_seconds ?? DEFAULTS.jobRetentionSeconds),
-    idempotencyKey: readKey(idempotencyKey),
+    idempotencyKey: readIdempotencyKey(idempotencyKey),
     weight: caller.weight,
     limits: caller.limits,
   };
@@ -119,7 +119,7 @@ export async function toRetryForm(
     canRestart: chosen.on_retry !== "fail",
     deadlineMs: Math.round(record.deadlineAtMs - record.acceptedAtMs),
     retentionMs: record.retentionMs,
-    idempotencyKey: readKey(idempotencyKey),
+    idempotencyKey: readIdempotencyKey(idempotencyKey),
     weight: caller.weight,
     limits: caller.limits,
   };
@@ -184,7 +184,7 @@ export function ownerOf({ tenant, keyId }: Caller): Pick<Submission["spec"], "te
 }
 
 /** Read an `Idempotency-Key`. @throws PlatformError `request_invalid` for one of a bad length */
-export function readKey(sent: unknown): string | null {
+export function readIdempotencyKey(sent: unknown): string | null {
   return sent === undefined ? null : validate(idempotencyKeySchema, sent, "Idempotency-Key");
 }
 

@@ -21,7 +21,7 @@ import { sendObjects } from "../files/send-objects.ts";
 import { pageLimitSchema } from "../query.ts";
 import { readEmptyBody, readJsonBody } from "../request-body.ts";
 import type { Services } from "../services.ts";
-import { readKey, toMs } from "../submission-form.ts";
+import { readIdempotencyKey, toMs } from "../submission-form.ts";
 import { toBatch } from "./batch-view.ts";
 
 type Answer = (services: Services, exchange: Exchange, caller: Caller) => Promise<void>;
@@ -50,7 +50,7 @@ const createBatch: Answer = async ({ broker, fileStore, bodyLimitBytes }, exchan
   const { request } = exchange;
   const body = await readJsonBody(request, bodyLimitBytes);
   const form = validate(batchFormSchema, body);
-  const key = readKey(request.headers["idempotency-key"]);
+  const key = readIdempotencyKey(request.headers["idempotency-key"]);
   const inputFile = findFileId(form.input_file_id);
   if (inputFile === null) throw unknownInput(form.input_file_id);
   // Without storage nobody could run it.

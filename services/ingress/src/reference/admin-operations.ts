@@ -57,11 +57,24 @@ export const ADMIN_OPERATIONS: readonly Operation[] = [
     tag: "Keys",
     summary: "Make a key",
     description:
-      "The answer's `key` is shown this once; what is kept is its SHA-256. It is valid at once, on every server.",
+      "The answer's `key` is shown this once; what is kept is its SHA-256. It is valid at once, on every server. Under one `Idempotency-Key` one key is made: a call that is repeated is told by 409 `key_exists` which, to be rotated, since its secret was shown before.",
+    parameters: [
+      {
+        name: "Idempotency-Key",
+        in: "header",
+        description: "Makes it safe to repeat the call when its answer was lost.",
+        required: false,
+        schema: { type: "string" },
+      },
+    ],
     body: "KeyCreate",
     replies: {
       201: { description: "Made.", schema: "NewKey", headers: ["location"] },
-      409: full,
+      409: {
+        description: `${full.description} Or the \`Idempotency-Key\` has made it already.`,
+        schema: "Error",
+      },
+      422: { description: "The `Idempotency-Key` made another key.", schema: "Error" },
       ...bodied,
     },
   },
@@ -90,7 +103,7 @@ export const ADMIN_OPERATIONS: readonly Operation[] = [
     },
   },
   {
-    id: "readKey",
+    id: "readIdempotencyKey",
     method: "GET",
     path: "/admin/v1/keys/{id}",
     tag: "Keys",

@@ -81,7 +81,7 @@ export const REPLIES = {
   mediaType: error("The body is not `application/json`, or is compressed."),
   limited: {
     ...error(
-      "A limit of the key's, or of the caller's address, does not let it in: `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota`; or the tenant's calls hold as much of this server as one tenant's may (three quarters of its streams and calls, 64 MiB of bodies on their way), or its jobs as much of the queue's memory as one tenant's may: `share_exceeded`; or it could not start by its deadline at the queue's present pace: `deadline_unreachable`. Not accepted. `retry-after`, and to the millisecond `retry-after-ms`, say when it would be; `x-should-retry: false` that waiting does not help.",
+      "A limit of the key's, or of the caller's address, does not let it in: `rate_limit_exceeded`, `job_limit_exceeded` or `insufficient_quota`; or the tenant's calls hold as much of this server as one tenant's may (three quarters of its streams and calls unless `INGRESS_TENANT_STREAM_SHARE` says otherwise, 64 MiB of bodies on their way), or its jobs as much of the queue's memory as one tenant's may: `share_exceeded`; or it could not start by its deadline at the queue's present pace: `deadline_unreachable`. Not accepted. `retry-after`, and to the millisecond `retry-after-ms`, say when it would be; `x-should-retry: false` that waiting does not help.",
     ),
     headers: ["retry-after", "retry-after-ms", ...ALLOWANCE_HEADERS],
   },

@@ -8,7 +8,7 @@ import {
   findModel,
   ownerOf,
   readDeadline,
-  readKey,
+  readIdempotencyKey,
   readPriority,
   toMs,
   type JobForm,
@@ -66,7 +66,7 @@ export async function readResponseForm(
     canRestart: !isStreamed,
     deadlineMs: toMs(readDeadline(headers) ?? defaults.deadlineSeconds),
     retentionMs: isStored ? toMs(DEFAULTS.jobRetentionSeconds) : 0,
-    idempotencyKey: isBackground ? readKey(headers["idempotency-key"]) : null,
+    idempotencyKey: isBackground ? readIdempotencyKey(headers["idempotency-key"]) : null,
   };
   return { form, isStreamed, isBackground, isStored };
 }

@@ -62,4 +62,9 @@ export const ingressTest = redisTest
     onCleanup(() => ingress.close());
     return ingress;
   })
+  .extend("otherIngress", async ({ redisServer, worker: _registered, logs }, { onCleanup }) => {
+    const ingress = await Ingress.start(testConfig(redisServer.url, logs));
+    onCleanup(() => ingress.close());
+    return ingress;
+  })
   .extend("client", async ({ ingress }) => new TestClient(ingress.port, API_KEY));
