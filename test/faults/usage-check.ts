@@ -10,7 +10,7 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { keys } from "../../packages/broker/src/keys.ts";
-import { estimateTokens } from "../../packages/broker/src/token-estimate.ts";
+import { estimateTokens } from "@headrace/contract/token-estimate";
 import { readUsage, toDay } from "../../packages/broker/src/usage-book.ts";
 import type { Finding } from "./finding.ts";
 import type { LedgerJob } from "./ledger.ts";

@@ -1,6 +1,5 @@
 import type { JobSpec } from "@headrace/contract";
-
-import { estimateTokens, type ModelExtent } from "./token-estimate.ts";
+import { estimateTokens, type ModelExtent } from "@headrace/contract/token-estimate";
 
 /** A prompt token is read with many others at once: it costs about half of what one of output does. */
 const PROMPT_SHARE = 0.5;

@@ -14,7 +14,6 @@ export type { KnownModel } from "./model-registry.ts";
 export type { Standing } from "./standing.ts";
 export type { Submission, Submitted } from "./submission.ts";
 export type { SweepCounts } from "./sweep.ts";
-export { ESTIMATE } from "./token-estimate.ts";
 export type { DayUsage } from "./usage-book.ts";
 export type { TenantRecord } from "./tenant-desk.ts";
 export { isTerminalEntry, type LogEntry, type LogEntryType } from "./token-log.ts";
@@ -34,7 +33,7 @@ export {
 } from "./worker-broker.ts";
 export type { EngineState, WorkerStatus } from "./worker-presence.ts";
 export type { BatchSlots, Slots } from "./intake.ts";
-export { estimateTokens } from "./token-estimate.ts";
+export { ESTIMATE, estimateTokens } from "@headrace/contract/token-estimate";
 export { writeTokenIds, type IdsBefore } from "./token-ids.ts";
 export type { WrittenOutput } from "./written-output.ts";
 export type { LogItem, LossReason, Source } from "./token-writer.ts";

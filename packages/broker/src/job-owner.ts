@@ -1,11 +1,11 @@
 import type { JobId } from "@headrace/contract";
+import { estimateTokens, hasBound } from "@headrace/contract/token-estimate";
 import { z } from "zod";
 
 import { toHold } from "./job-hold.ts";
 import { HOLD_KINDS } from "./hold.ts";
 import { ROOT_KEY } from "./request-record.ts";
 import type { Submission } from "./submission.ts";
-import { estimateTokens, hasBound } from "./token-estimate.ts";
 
 /**
  * Whose a job is, and what its end must be told: kept beside the spec, since that may be megabytes,

@@ -6,7 +6,7 @@ import { z } from "zod";
 
 import { keys } from "./keys.ts";
 import { script } from "./script.ts";
-import type { ModelExtent } from "./token-estimate.ts";
+import type { ModelExtent } from "@headrace/contract/token-estimate";
 import { readTypicalOutputs } from "./typical-output.ts";
 
 const register = script("register", z.string());

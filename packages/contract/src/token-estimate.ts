@@ -1,4 +1,4 @@
-import type { Endpoint, EngineRequest } from "@headrace/contract";
+import type { Endpoint, EngineRequest } from "./request.ts";
 
 /** What is taken for the truth until an engine has counted. */
 export const ESTIMATE = {

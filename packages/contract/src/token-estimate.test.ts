@@ -1,6 +1,6 @@
-import type { Endpoint } from "@headrace/contract";
 import { describe, expect, test } from "vitest";
 
+import type { Endpoint } from "./request.ts";
 import { estimateTokens } from "./token-estimate.ts";
 
 const CHAT = "/v1/chat/completions";
