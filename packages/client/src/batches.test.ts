@@ -76,6 +76,43 @@ describe("files", () => {
     expect(bodies[0]).toContain("\r\n\r\none\r\n");
   });
 
+  test("are sent as they come, whatever they and their names hold", async ({ server }) => {
+    const bodies: string[] = [];
+    server.answers.push((_request, response, body) => {
+      bodies.push(body);
+      json(response, FILE);
+    });
+    async function* content(): AsyncGenerator<Uint8Array> {
+      for (const piece of ["one\r\n--", "", "two"]) yield new TextEncoder().encode(piece);
+    }
+    const filename = 'a"\r\n.jsonl';
+    await server.client().files.upload({ content: content(), filename });
+
+    expect(server.requests[0]?.headers).toMatchObject({ "transfer-encoding": "chunked" });
+    const type = server.requests[0]?.headers["content-type"] ?? "";
+    const form = await new Response(bodies[0] ?? "", {
+      headers: { "content-type": type },
+    }).formData();
+    expect(form.get("purpose")).toBe("batch");
+    const file = form.get("file");
+    expect(file instanceof File && [file.name, await file.text()]).toEqual([
+      filename,
+      "one\r\n--two",
+    ]);
+  });
+
+  test("whose source fails are not taken for whole", async ({ server }) => {
+    server.answers.push((_request, response) => json(response, FILE));
+    async function* content(): AsyncGenerator<Uint8Array> {
+      yield new TextEncoder().encode("one");
+      throw new Error("the disk is gone");
+    }
+    const upload = server.client().files.upload({ content: content(), filename: "a" });
+
+    await expect(upload).rejects.toMatchObject({ code: "connection_failed" });
+    await expect(upload).rejects.toThrow("the disk is gone");
+  });
+
   test("that were not taken in are not sent again unasked", async ({ server }) => {
     const error = { message: "no", type: "server_error", param: null, code: "queue_unavailable" };
     server.answers.push((_request, response) => json(response, { error }, 503));
@@ -130,6 +167,23 @@ describe("batches", () => {
     expect(made).toEqual(BATCH);
     expect(second).toBe(first);
     expect(first).toBeTruthy();
+  });
+
+  test("are watched through an outage that tries of one call do not outlast", async ({
+    server,
+  }) => {
+    const error = { message: "no", type: "server_error", param: null, code: "queue_unavailable" };
+    const refusals = Array.from(
+      { length: 12 },
+      () => (_request: unknown, response: ServerResponse) => json(response, { error }, 503),
+    );
+    server.answers.push(...refusals, (_request, response) => json(response, BATCH));
+    const watching = server.client({ timing: { outageMs: 5_000 } }).batches.watch(BATCH.id);
+    const seen: string[] = [];
+    for await (const { status } of watching) seen.push(status);
+
+    expect(seen).toEqual(["completed"]);
+    expect(server.requests).toHaveLength(13);
   });
 
   test("that have ended are watched no longer", async ({ server }) => {

@@ -15,12 +15,14 @@ import {
   type FilePurpose,
 } from "@headrace/contract";
 
-import { pause } from "./timing.ts";
+import { writeMultipart, type Multipart } from "./multipart.ts";
+import { Outage, pause } from "./timing.ts";
 import { Deadline, type Transport } from "./transport.ts";
 
 const FILES = "/v1/files";
 const BATCHES = "/v1/batches";
-/** How often a batch is looked at that is waited for. */
+/** How often a batch is looked at that is waited for: at first more often, since it may be small. */
+const FIRST_LOOK_MS = 200;
 const LOOK_MS = 2_000;
 
 /** What every call takes: aborting the signal rejects with the signal's reason. */
@@ -30,8 +32,11 @@ interface CallOptions {
 
 /** A file to upload. */
 export interface FileUpload {
-  /** Sent as it is read: `openAsBlob` of `node:fs` gives one of a file that is not in memory. */
-  readonly content: Blob;
+  /**
+   * Bytes that come one by one are sent as they come, and no faster read than sent: `createReadStream`
+   * of `node:fs` gives them of a file that is not in memory. A browser sends a Blob.
+   */
+  readonly content: Blob | AsyncIterable<Uint8Array>;
   readonly filename: string;
   /** How long it is kept; 30 days unless given. */
   readonly expiresAfter?: FileExpiry | undefined;
@@ -70,14 +75,8 @@ export class Files {
    * @throws HeadraceError `request_too_large`, `share_exceeded`, `storage_unconfigured`, …
    */
   async upload(file: FileUpload, { signal }: CallOptions = {}): Promise<FileObject> {
-    const form = new FormData();
-    form.set("purpose", "batch");
-    if (file.expiresAfter !== undefined) {
-      form.set("expires_after[anchor]", file.expiresAfter.anchor);
-      form.set("expires_after[seconds]", String(file.expiresAfter.seconds));
-    }
-    form.set("file", file.content, file.filename);
-    return this.#transport.sendForm({ method: "POST", path: FILES, signal }, form, fileSchema);
+    const call = { method: "POST", path: FILES, signal } as const;
+    return this.#transport.sendForm(call, toForm(file), fileSchema);
   }
 
   /** Get one page of files, newest first unless asked otherwise. */
@@ -113,6 +112,23 @@ export class Files {
     const headers = from === 0 ? {} : { range: `bytes=${from}-` };
     return readBody(this.#transport, { path: `${filePath(id)}/content`, headers, signal });
   }
+}
+
+function toForm({ content, filename, expiresAfter }: FileUpload): FormData | Multipart {
+  const expiry =
+    expiresAfter === undefined
+      ? {}
+      : {
+          "expires_after[anchor]": expiresAfter.anchor,
+          "expires_after[seconds]": String(expiresAfter.seconds),
+        };
+  const fields = { purpose: "batch", ...expiry };
+  if (!(content instanceof Blob))
+    return writeMultipart(fields, { name: "file", filename, content });
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.set(name, value);
+  form.set("file", content, filename);
+  return form;
 }
 
 /** Batches: a file's lines, each answered. Calls fail as those of `Headrace` do. */
@@ -159,16 +175,30 @@ export class Batches {
   }
 
   /**
-   * Look at a batch every two seconds, until it has ended.
+   * Look at a batch, in the end every two seconds, until it has ended. Survives five minutes without a server.
    *
    * @yields the batch as it is then; last, as it ended
+   * @throws HeadraceError `batch_not_found`; `connection_failed` and its kind after five minutes
    */
   async *watch(id: string, { signal }: CallOptions = {}): AsyncGenerator<Batch> {
-    for (;;) {
-      const batch = await this.get(id, { signal });
+    const outage = new Outage(this.#transport.timing, this.#transport.onRetry);
+    for (let looks = 0; ; looks += 1) {
+      const batch = await this.#look(id, outage, signal);
+      if (batch === null) continue;
       yield batch;
       if (isTerminalBatch(batch.status)) return;
-      await pause(LOOK_MS, signal);
+      await pause(Math.min(FIRST_LOOK_MS * 2 ** looks, LOOK_MS), signal);
+    }
+  }
+
+  async #look(id: string, outage: Outage, signal?: AbortSignal): Promise<Batch | null> {
+    try {
+      const batch = await this.get(id, { signal });
+      outage.end();
+      return batch;
+    } catch (error) {
+      await outage.pause(error, signal);
+      return null;
     }
   }
 

@@ -1,4 +1,5 @@
 import { HeadraceError, readRefusal, toConnectionError, toInvalidResponse } from "./error.ts";
+import type { Multipart } from "./multipart.ts";
 import { pause, pauseBefore, type OnRetry, type Timing } from "./timing.ts";
 
 /** What the client needs of a contract's schema. */
@@ -85,7 +86,11 @@ export class Transport {
   }
 
   /** Send a form once, for as long as that takes, and read the answer. @throws HeadraceError */
-  async sendForm<Value>(call: Call, form: FormData, schema: Schema<Value>): Promise<Value> {
+  async sendForm<Value>(
+    call: Call,
+    form: FormData | Multipart,
+    schema: Schema<Value>,
+  ): Promise<Value> {
     try {
       const response = await this.#send(call, form, call.signal);
       const parsed = schema.safeParse(await parseJson(response));
@@ -113,7 +118,7 @@ export class Transport {
 
   async #send(
     call: Call,
-    body: string | FormData | undefined,
+    body: string | FormData | Multipart | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Response> {
     const url = new URL(call.path.slice(1), this.#base);
@@ -124,13 +129,14 @@ export class Transport {
     for (const [name, value] of Object.entries(call.headers ?? {})) headers.set(name, value);
     // A form names its own type, with the boundary that it is written with.
     if (typeof body === "string") headers.set("content-type", "application/json");
+    if (isMultipart(body)) headers.set("content-type", body.contentType);
     // Browsers refuse a `fetch` that is called as somebody's method.
     const { fetch } = this.#options;
     const response = await fetch(url, {
       method: call.method,
       headers,
       ...(signal === undefined ? {} : { signal }),
-      ...(body === undefined ? {} : { body }),
+      ...bodyOf(body),
     });
     if (!response.ok) throw await readRefusal(response);
     return response;
@@ -140,6 +146,16 @@ export class Transport {
   explain(error: unknown, signal: AbortSignal | undefined): unknown {
     return signal?.aborted === true ? signal.reason : toConnectionError(this.#base, error);
   }
+}
+
+function isMultipart(body: string | FormData | Multipart | undefined): body is Multipart {
+  return typeof body === "object" && "contentType" in body;
+}
+
+function bodyOf(body: string | FormData | Multipart | undefined): RequestInit {
+  if (body === undefined) return {};
+  // What is sent as it comes is sent before an answer can be read, and `fetch` wants that said.
+  return isMultipart(body) ? { body: body.body, duplex: "half" } : { body };
 }
 
 /** Ends an exchange that takes too long, or has been silent for too long. */
