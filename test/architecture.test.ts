@@ -28,6 +28,8 @@ const DOORS: Readonly<Record<string, readonly string[]>> = {
   ioredis: ["broker", "testkit"],
   undici: ["engine", "webhooks"],
   express: ["ingress"],
+  "csv-parse": ["cli"],
+  hyparquet: ["cli"],
   "@fastify/busboy": ["ingress"],
   "@aws-sdk/client-s3": ["storage"],
   "@aws-sdk/s3-request-presigner": ["storage"],

@@ -1,5 +1,4 @@
 import { findJobId, PlatformError, type JobId, type KeyLimits } from "@headrace/contract";
-import { estimateTokens } from "@headrace/contract/token-estimate";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 

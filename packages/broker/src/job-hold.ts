@@ -1,10 +1,10 @@
 import type { JobId } from "@headrace/contract";
+import { estimateTokens, hasBound } from "@headrace/contract/token-estimate";
 
 import { leastOf } from "./allowance.ts";
 import type { Hold } from "./hold.ts";
 import { ROOT_KEY } from "./request-record.ts";
 import type { Submission } from "./submission.ts";
-import { estimateTokens, hasBound } from "@headrace/contract/token-estimate";
 
 /** What a job takes of its key's limits, where it has any. */
 export function toHold(job: JobId, submission: Submission): Hold {

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 
 import { modelCodeSchema, PlatformError, type ModelCode } from "@headrace/contract";
+import type { ModelExtent } from "@headrace/contract/token-estimate";
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { keys } from "./keys.ts";
 import { script } from "./script.ts";
-import type { ModelExtent } from "@headrace/contract/token-estimate";
 import { readTypicalOutputs } from "./typical-output.ts";
 
 const register = script("register", z.string());

@@ -87,7 +87,8 @@ describe("readCommandLine", () => {
     });
     expect(readCommandLine(["keys", "list", "--help"])).toEqual({ name: "help", of: "keys list" });
     expect(readCommandLine(["help", "keys", "list"])).toEqual({ name: "help", of: "keys list" });
-    expect(readCommandLine(["keys", "--help"])).toEqual({ name: "help", of: null });
+    expect(readCommandLine(["keys", "--help"])).toEqual({ name: "help", of: "keys" });
+    expect(readCommandLine(["help", "keys"])).toEqual({ name: "help", of: "keys" });
   });
 
   test("reads what is asked of webhooks", () => {

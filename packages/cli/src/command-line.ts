@@ -10,6 +10,12 @@ import {
 } from "@headrace/contract";
 import { z } from "zod";
 
+import {
+  batchSchemas,
+  isBatchName,
+  type BatchCommand,
+  type BatchCommandName,
+} from "./batch/batch-flags.ts";
 import { connectionFlags, durationWithin, jsonFlag, numberWithin } from "./flags.ts";
 import {
   keySchemas,
@@ -137,6 +143,7 @@ const schemas = {
   }),
   ...keySchemas,
   ...webhookSchemas,
+  ...batchSchemas,
 };
 
 export type CommandName = keyof typeof schemas;
@@ -151,7 +158,8 @@ export type RetryOptions = z.infer<typeof schemas.retry>;
 
 /** What a command line asks for. */
 export type Command =
-  | { readonly name: "help"; readonly of: CommandName | null }
+  /** Of a command, of those that begin with a word, or of all. */
+  | { readonly name: "help"; readonly of: string | null }
   | { readonly name: "version" }
   | { readonly name: "up"; readonly options: UpOptions }
   | { readonly name: "submit"; readonly options: SubmitOptions }
@@ -167,7 +175,8 @@ export type Command =
   | { readonly name: "keys revoke"; readonly options: KeyRevokeOptions }
   | { readonly name: "tenants list"; readonly options: TenantListOptions }
   | { readonly name: "tenants set"; readonly options: TenantSetOptions }
-  | WebhookCommand;
+  | WebhookCommand
+  | BatchCommand;
 
 /** Understand a command line. @throws UsageError */
 export function readCommandLine(argv: readonly string[]): Command {
@@ -175,17 +184,18 @@ export function readCommandLine(argv: readonly string[]): Command {
   if (first === "--version" || first === "-v") return { name: "version" };
   if (first === undefined || first === "--help" || first === "-h")
     return { name: "help", of: null };
-  if (first === "help") return { name: "help", of: findCommand(argv.slice(1))?.name ?? null };
+  if (first === "help") return { name: "help", of: findTopic(argv.slice(1)) };
   const { name, rest } = findCommand(argv) ?? {};
   if (name === undefined || rest === undefined) {
     const seconds = secondsOf(first);
     if (seconds.length === 0) throw new UsageError(`there is no command ${quoted(first)}`, null);
-    if (asksForHelp(argv)) return { name: "help", of: null };
+    if (asksForHelp(argv)) return { name: "help", of: first };
     const found = second === undefined ? "" : `, found ${quoted(second)}`;
     throw new UsageError(`${first}: expected ${seconds.join(", ")}${found}`, first);
   }
   if (asksForHelp(rest)) return { name: "help", of: name };
   if (isWebhookName(name)) return readWebhookCommand(name, rest);
+  if (isBatchName(name)) return readBatchCommand(name, rest);
   switch (name) {
     case "up":
       return { name, options: readOptions(name, schemas.up, rest) };
@@ -241,6 +251,21 @@ function readWebhookCommand(name: WebhookCommandName, rest: readonly string[]): 
   }
 }
 
+function readBatchCommand(name: BatchCommandName, rest: readonly string[]): BatchCommand {
+  switch (name) {
+    case "batch run":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "batch status":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "batch results":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "batch cancel":
+      return { name, options: readOptions(name, schemas[name], rest) };
+    case "batch list":
+      return { name, options: readOptions(name, schemas[name], rest) };
+  }
+}
+
 /** A command's name is one word or two: `keys create`. */
 function findCommand(
   argv: readonly string[],
@@ -250,6 +275,12 @@ function findCommand(
     if (isCommandName(name)) return { name, rest: argv.slice(words) };
   }
   return null;
+}
+
+/** What help is wanted of: a command, or the first word of several. */
+function findTopic([first, ...rest]: readonly string[]): string | null {
+  if (first === undefined) return null;
+  return findCommand([first, ...rest])?.name ?? (secondsOf(first).length > 0 ? first : null);
 }
 
 /** What may follow the first word of a command of two. */
@@ -283,7 +314,12 @@ const BOOLEANS: ReadonlySet<string> = new Set([
   "all",
   "now",
   "failed",
+  "dry-run",
+  "text",
+  "overwrite",
 ]);
+/** Flags that have a letter, too. */
+const LETTERS: Readonly<Record<string, string>> = { output: "o" };
 
 function readOptions<Shape extends z.ZodRawShape>(
   name: CommandName,
@@ -292,7 +328,7 @@ function readOptions<Shape extends z.ZodRawShape>(
 ): z.infer<z.ZodObject<Shape>> {
   const flags = Object.keys(schema.shape).filter((key) => key !== "positionals");
   const options: ParseArgsOptionsConfig = Object.fromEntries(
-    flags.map((flag) => [flag, { type: BOOLEANS.has(flag) ? "boolean" : "string" }]),
+    flags.map((flag) => [flag, describeFlag(flag)]),
   );
   const given = parseFlags(name, options, args);
   const takesPositionals = "positionals" in schema.shape;
@@ -303,6 +339,12 @@ function readOptions<Shape extends z.ZodRawShape>(
   const parsed = schema.safeParse({ ...given.values, ...positionals });
   if (parsed.success) return parsed.data;
   throw new UsageError(parsed.error.issues.map(describeIssue).join("\n"), name);
+}
+
+function describeFlag(flag: string): ParseArgsOptionsConfig[string] {
+  const short = LETTERS[flag];
+  const type = BOOLEANS.has(flag) ? "boolean" : "string";
+  return short === undefined ? { type } : { type, short };
 }
 
 function parseFlags(

@@ -15,6 +15,7 @@ import {
 import { CommandFailure, INTERRUPTED } from "./failure.ts";
 import { JobWatch } from "./job-watch.ts";
 import { renderJob } from "./job-view.ts";
+import { onlyModel } from "./only-model.ts";
 import { renderSummary } from "./summary.ts";
 import { paint, type Terminal } from "./terminal.ts";
 import { renderTimeline } from "./timeline-view.ts";
@@ -131,7 +132,7 @@ async function toSubmit(options: SubmitOptions, { headrace, signal }: JobContext
   const [given] = options.positionals;
   const prompt = given === "-" ? await readAll(process.stdin) : given;
   if (prompt.trim() === "") throw new UsageError("the prompt is empty", "submit");
-  const model = options.model ?? (await onlyModel(headrace, signal));
+  const model = options.model ?? (await onlyModel(headrace, { command: "submit", signal }));
   const maxTokens = options["max-tokens"];
   return {
     endpoint: options.endpoint,
@@ -155,15 +156,6 @@ function toInput(endpoint: Endpoint, prompt: string): object {
     case "/v1/embeddings":
       return { input: prompt };
   }
-}
-
-async function onlyModel(headrace: Headrace, signal: AbortSignal): Promise<string> {
-  const models = await headrace.models({ signal });
-  const [first, second] = models;
-  if (first === undefined) throw new CommandFailure("No worker has offered a model yet.");
-  if (second === undefined) return first.id;
-  const names = models.map(({ id }) => `  --model ${id}`).join("\n");
-  throw new UsageError(`there are several models; choose one:\n${names}`, "submit");
 }
 
 async function submitOrName(

@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 
-import { HeadraceError } from "@headrace/client";
+import { HeadraceError, type Headrace } from "@headrace/client";
 import { ConfigurationError } from "@headrace/runtime";
 import { z } from "zod";
 
+import { runBatchCommand } from "./batch/batch-commands.ts";
+import { isBatchName, type BatchCommand } from "./batch/batch-flags.ts";
+import { dryRun } from "./batch/dry-run.ts";
 import { readCommandLine, UsageError, type Command } from "./command-line.ts";
 import { connect, flagsFor, type ConnectionOptions } from "./connection.ts";
 import { doctor } from "./doctor.ts";
@@ -51,6 +54,7 @@ async function execute(command: Command, terminal: Terminal): Promise<number> {
   if (isWebhookCommand(command)) {
     return withJobs(command.options, terminal, (context) => runWebhookCommand(command, context));
   }
+  if (isBatchCommand(command)) return executeBatch(command, terminal);
   switch (command.name) {
     case "help":
       terminal.out.write(`${helpOf(command.of)}\n`);
@@ -95,7 +99,30 @@ function isWebhookCommand(command: Command): command is WebhookCommand {
   return isWebhookName(command.name);
 }
 
-/** Do `work` on the jobs of a Headrace. Ctrl-C aborts it; further ones change nothing. */
+function isBatchCommand(command: Command): command is BatchCommand {
+  return isBatchName(command.name);
+}
+
+async function executeBatch(command: BatchCommand, terminal: Terminal): Promise<number> {
+  if (command.name !== "batch run" || !command.options["dry-run"]) {
+    return withJobs(command.options, terminal, (context) => runBatchCommand(command, context));
+  }
+  const { options } = command;
+  const headrace = findHeadrace(options, terminal);
+  return interruptibly((signal) => dryRun(options, { headrace, terminal, signal }));
+}
+
+/** The Headrace that is meant, if there is a key for one. */
+function findHeadrace(options: ConnectionOptions, terminal: Terminal): Headrace | null {
+  try {
+    return connect(options, readOwnEnvironment(), terminal);
+  } catch (error) {
+    if (error instanceof CommandFailure) return null;
+    throw error;
+  }
+}
+
+/** Do `work` on the jobs of a Headrace, until Ctrl-C. */
 async function withJobs(
   options: ConnectionOptions,
   terminal: Terminal,
@@ -103,11 +130,16 @@ async function withJobs(
 ): Promise<number> {
   const headrace = connect(options, readOwnEnvironment(), terminal);
   const hinting = { ...terminal, flags: flagsFor(options) };
+  return interruptibly((signal) => work({ headrace, terminal: hinting, signal }));
+}
+
+/** Do `work`. Ctrl-C aborts it; further ones change nothing. */
+async function interruptibly(work: (signal: AbortSignal) => Promise<number>): Promise<number> {
   const interrupt = new AbortController();
   const stop = (): void => interrupt.abort();
   process.on("SIGINT", stop);
   try {
-    return await work({ headrace, terminal: hinting, signal: interrupt.signal });
+    return await work(interrupt.signal);
   } catch (error) {
     // What a command has to say all the same is for the user to know.
     if (interrupt.signal.aborted && !(error instanceof CommandFailure)) return INTERRUPTED;

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
@@ -7,6 +8,8 @@ import { quote } from "./shell.ts";
 /** One of a process' outputs. */
 export interface Output {
   write(text: string): void;
+  /** Resolve once what was written is taken, so that no more is held than one piece. */
+  drained(): Promise<void>;
   /** Whether a person looks at it, so that lines may be rewritten. */
   readonly isTty: boolean;
   readonly hasColour: boolean;
@@ -48,6 +51,9 @@ export function processTerminal(): Terminal {
 function outputOf(stream: NodeJS.WriteStream): Output {
   return {
     write: (text) => void stream.write(text),
+    drained: async () => {
+      if (stream.writableNeedDrain) await once(stream, "drain");
+    },
     isTty: stream.isTTY,
     // Honours NO_COLOR and TERM.
     hasColour: stream.isTTY && stream.hasColors(),

@@ -12,6 +12,7 @@ export function testOutput(traits: Partial<Output> = {}): TestOutput {
     isTty: false,
     hasColour: false,
     columns: 80,
+    drained: async () => {},
     ...traits,
     write: (more) => {
       text += more;

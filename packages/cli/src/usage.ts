@@ -1,3 +1,4 @@
+import { BATCH_DETAILS, BATCH_LINES } from "./batch/batch-help.ts";
 import type { CommandName } from "./command-line.ts";
 import { CONNECTION } from "./connection-help.ts";
 import { WEBHOOK_DETAILS, WEBHOOK_LINES } from "./webhook-help.ts";
@@ -18,6 +19,7 @@ const LINES: Readonly<Record<CommandName, string>> = {
   "tenants list": "headrace tenants list [--json] [flags]",
   "tenants set": "headrace tenants set --weight <number> [--json] [flags] <tenant>",
   ...WEBHOOK_LINES,
+  ...BATCH_LINES,
   usage: "headrace usage [--from <day>] [--to <day>] [--by day,key,model] [--json] [flags]",
 };
 
@@ -125,6 +127,7 @@ weight 1 gets.
   --json               the tenant as the API gives it
 ${CONNECTION}`,
   ...WEBHOOK_DETAILS,
+  ...BATCH_DETAILS,
 };
 
 /** The usage line of a command, the lines of those that begin with its word; of all when none is known. */
@@ -135,13 +138,19 @@ export function usageOf(command: string | null): string {
   return `usage: ${lines.join("\n       ")}`;
 }
 
-/** What `--help` prints. */
-export function helpOf(command: CommandName | null): string {
-  if (command !== null) return `${usageOf(command)}\n\n${DETAILS[command]}`;
+/** What `--help` prints: of a command, of all that begin with a word, or of all. */
+export function helpOf(topic: string | null): string {
+  if (isCommand(topic)) return `${usageOf(topic)}\n\n${DETAILS[topic]}`;
+  if (topic !== null)
+    return `${usageOf(topic)}\n\n\`headrace ${topic} <command> --help\` tells more.`;
   return `Headrace: a durable queue in front of vLLM GPUs
 
 ${usageOf(null)}
        headrace --version
 
 \`headrace <command> --help\` tells more.`;
+}
+
+function isCommand(topic: string | null): topic is CommandName {
+  return topic !== null && Object.hasOwn(LINES, topic);
 }

@@ -56,6 +56,15 @@ function json(response: ServerResponse, body: object, status = 200): void {
   response.end(JSON.stringify(body));
 }
 
+async function* pieces(): AsyncGenerator<Uint8Array> {
+  for (const piece of ["one\r\n--", "", "two"]) yield new TextEncoder().encode(piece);
+}
+
+async function* broken(): AsyncGenerator<Uint8Array> {
+  yield new TextEncoder().encode("one");
+  throw new Error("the disk is gone");
+}
+
 describe("files", () => {
   test("are uploaded as a form, once", async ({ server }) => {
     const bodies: string[] = [];
@@ -82,11 +91,8 @@ describe("files", () => {
       bodies.push(body);
       json(response, FILE);
     });
-    async function* content(): AsyncGenerator<Uint8Array> {
-      for (const piece of ["one\r\n--", "", "two"]) yield new TextEncoder().encode(piece);
-    }
     const filename = 'a"\r\n.jsonl';
-    await server.client().files.upload({ content: content(), filename });
+    await server.client().files.upload({ content: pieces(), filename });
 
     expect(server.requests[0]?.headers).toMatchObject({ "transfer-encoding": "chunked" });
     const type = server.requests[0]?.headers["content-type"] ?? "";
@@ -103,11 +109,7 @@ describe("files", () => {
 
   test("whose source fails are not taken for whole", async ({ server }) => {
     server.answers.push((_request, response) => json(response, FILE));
-    async function* content(): AsyncGenerator<Uint8Array> {
-      yield new TextEncoder().encode("one");
-      throw new Error("the disk is gone");
-    }
-    const upload = server.client().files.upload({ content: content(), filename: "a" });
+    const upload = server.client().files.upload({ content: broken(), filename: "a" });
 
     await expect(upload).rejects.toMatchObject({ code: "connection_failed" });
     await expect(upload).rejects.toThrow("the disk is gone");
