@@ -33,6 +33,22 @@ function hold(api: TestApi, method: string, path: RegExp): Promise<ServerRespons
   return promise;
 }
 
+/** Do what the first call of a kind asks, and never answer it. @returns when it is done */
+function swallow(api: TestApi, method: string, path: RegExp): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isSwallowed = false;
+  api.intrude = (request, response) => {
+    if (isSwallowed || request.method !== method || !path.test(request.url ?? "")) return false;
+    isSwallowed = true;
+    response.end = () => {
+      resolve();
+      return response;
+    };
+    return false;
+  };
+  return promise;
+}
+
 describe("a run that is killed", { timeout: TEST_MS }, () => {
   test.for([
     ["uploads", "POST", /\/files$/],
@@ -60,6 +76,21 @@ describe("a run that is killed", { timeout: TEST_MS }, () => {
       ]);
     },
   );
+});
+
+describe("a run that is killed before it hears of its batch", { timeout: TEST_MS }, () => {
+  test("finds that batch again, and makes no second", async ({ start, prompts, answers, api }) => {
+    const made = swallow(api, "POST", /\/batches$/);
+    const first = start("run", prompts, "-o", answers);
+    await made;
+    first.signal("SIGKILL");
+    await first.code();
+    const code = await start("run", prompts, "-o", answers).code();
+
+    expect(code).toBe(0);
+    expect(api.batches.size).toBe(1);
+    expect(api.uploads.size).toBe(1);
+  });
 });
 
 describe("Ctrl-C", { timeout: TEST_MS }, () => {
