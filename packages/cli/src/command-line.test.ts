@@ -110,6 +110,25 @@ describe("readCommandLine", () => {
     expect(faultOf("submit", "hi", "--webhook", "nowhere")).toContain("--webhook");
   });
 
+  test("reads what is asked of a batch", () => {
+    const line =
+      "batch run - -o a.jsonl --endpoint embeddings --format=csv --metadata run=7,note=a=b --completion-window 90m --temperature 0";
+    const options = optionsOf(...line.split(" "));
+
+    expect(options).toMatchObject({
+      positionals: ["-"],
+      output: "a.jsonl",
+      endpoint: "/v1/embeddings",
+      format: "csv",
+      metadata: { run: "7", note: "a=b" },
+      "completion-window": "90m",
+      temperature: 0,
+      "dry-run": false,
+    });
+    expect(readCommandLine(["help", "batch"])).toEqual({ name: "help", of: "batch" });
+    expect(readCommandLine(["help", "batch", "run"])).toEqual({ name: "help", of: "batch run" });
+  });
+
   test("gives help also where the rest makes no sense", () => {
     expect(readCommandLine([])).toEqual({ name: "help", of: null });
     expect(readCommandLine(["help", "up"])).toEqual({ name: "help", of: "up" });
@@ -153,6 +172,15 @@ describe("readCommandLine", () => {
     [["keys", "revoke"], "expected one key id"],
     [["tenants", "set", "acme"], "--weight: required, a number from 0.01 to 100"],
     [["tenants", "set", "acme", "--weight", "0"], "--weight: expected a number from 0.01 to 100"],
+    [["batch"], "batch: expected run, status, results, cancel, list"],
+    [["batch", "run"], "expected one input: a file, or - for standard input"],
+    [["batch", "run", "a", "--metadata", "x"], "--metadata: expected pairs, as in run=7,team=data"],
+    [["batch", "run", "a", "--completion-window", "8d"], "--completion-window: expected whole"],
+    [["batch", "run", "a", "--template", "no hole"], "--template: expected a text with a field"],
+    [["batch", "run", "a", "--temperature", "3"], "--temperature: expected a number, 0 to 2"],
+    [["batch", "run", "a", "--endpoint", "images"], "--endpoint: expected chat, completions"],
+    [["batch", "run", "a", "--gpu-hour-price", "0"], "--gpu-hour-price: expected a number above 0"],
+    [["batch", "status", "job_1"], "expected an id as `batch run` prints it: batch_…"],
     [["get", "../keys"], "expected an id as `submit` prints it: job_…"],
   ] as const)("says what is wrong with %j", ([argv, fault]) => {
     expect(faultOf(...argv)).toMatch(fault);

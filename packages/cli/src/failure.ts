@@ -21,6 +21,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   api_key_invalid: "Set HEADRACE_API_KEY to a key of this server.",
   scope_missing: "Use a key that may: `headrace keys list` shows what each may do.",
   key_not_found: "Check the id: `headrace keys list --all` shows what there is.",
+  batch_not_found: "Check the id: `headrace batch list` shows those there are.",
   webhook_endpoint_not_found: "Check the id: `headrace webhooks list` shows those there are.",
   webhook_delivery_not_found: "Check the id: `headrace webhooks log` shows those there are.",
   webhook_secret_missing: "Make one first: `headrace webhooks secret`.",

@@ -75,6 +75,10 @@ export class TestApi {
       const model = { id: "m", object: "model", created: 1, owned_by: "h", max_model_len: null };
       return json(response, 200, { object: "list", data: [model] });
     }
+    if (request.method === "GET" && pathname === "/v1/batches") {
+      const page = { data: [], first_id: null, last_id: null, has_more: false };
+      return json(response, 200, { object: "list", ...page });
+    }
     if (request.method === "POST" && pathname === "/v1/files") return this.#take(request, response);
     if (request.method === "POST" && pathname === "/v1/batches") {
       return this.#make(request, response);
