@@ -81,7 +81,7 @@ class Reader {
   async read(): Promise<ReadInput> {
     const { path, format, lines, signal } = this.#reading;
     const choose = (columns: readonly string[]): readonly string[] => chooseColumns(columns, lines);
-    const { word, rows } = readRows({ path, format, choose });
+    const { word, rows } = readRows({ path, format, choose, signal });
     for await (const row of rows) {
       signal.throwIfAborted();
       await this.#take(row);

@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { extname } from "node:path";
+import { addAbortSignal } from "node:stream";
 
 import { quote } from "../shell.ts";
 import { readCsv } from "./csv.ts";
@@ -19,6 +20,8 @@ export interface InputSource {
   readonly format: InputFormat | undefined;
   /** Which of a table's columns are wanted; where they can be read apart, others are not. */
   readonly choose: (columns: readonly string[]) => readonly string[];
+  /** Ends the reading, also while nothing comes. */
+  readonly signal: AbortSignal;
 }
 
 /** What an input's rows are called where one is at fault. */
@@ -37,7 +40,10 @@ export function readRows(source: InputSource): {
   const { path } = source;
   const format = source.format ?? formatOf(path);
   if (format === "parquet") return { word: "row", rows: readTableFile(source) };
-  const chunks: AsyncIterable<Uint8Array> = path === "-" ? process.stdin : createReadStream(path);
+  const chunks = addAbortSignal(
+    source.signal,
+    path === "-" ? process.stdin : createReadStream(path),
+  );
   const judged = judgeStart(chunks, path);
   if (format === "jsonl") return { word: "line", rows: readJsonLines(judged) };
   return {

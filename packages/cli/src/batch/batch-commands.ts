@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -130,7 +130,7 @@ function assertFile(path: string, command: string): void {
   if (path === "-") {
     throw new UsageError("-o: expected a file: it appears when all of it is there", command);
   }
-  if (existsSync(dirname(path))) return;
+  if (statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory() === true) return;
   throw new CommandFailure(`there is no folder ${dirname(path)} to write to`, { exitCode: 2 });
 }
 

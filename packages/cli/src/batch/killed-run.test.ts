@@ -114,6 +114,22 @@ describe("Ctrl-C", { timeout: TEST_MS }, () => {
     expect(await start("run", prompts, "-o", answers).code()).toBe(0);
   });
 
+  test("ends a run that waits for its input", async ({ start, answers, api, folder }) => {
+    const { promise: asked, resolve } = Promise.withResolvers<void>();
+    api.intrude = (_request, response) => {
+      response.once("finish", resolve);
+      return false;
+    };
+    const command = start("run", "-", "-o", answers);
+    command.type('{"prompt":"a"}\n');
+    await asked;
+    command.signal("SIGINT");
+
+    expect(await command.code()).toBe(130);
+    expect(command.err).toContain("Stopped; no batch was made.");
+    expect(readdirSync(folder)).not.toContainEqual(expect.stringMatching(/^answers/));
+  });
+
   test("before that leaves nothing", async ({ start, prompts, answers, api, folder }) => {
     const held = hold(api, "POST", /\/files$/);
     const command = start("run", prompts, "-o", answers);

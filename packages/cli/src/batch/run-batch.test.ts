@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { describe, expect } from "vitest";
@@ -138,6 +138,17 @@ describe("batch run", () => {
     expect(err).toContain("is there already, and not of a run");
     expect(readFileSync(answers, "utf8")).toBe("precious");
     expect(api.calls).toEqual([]);
+  });
+
+  test("says where it cannot write", async ({ batch, prompts, answers, folder }) => {
+    const nowhere = await batch("run", prompts, "-o", join(prompts, "answers.jsonl"));
+    mkdirSync(`${answers}.headrace.json.new`);
+    const full = await batch("run", prompts, "-o", answers);
+
+    expect([nowhere.code, full.code]).toEqual([2, 1]);
+    expect(nowhere.err).toMatch(/there is no folder \S+prompts.jsonl to write to/);
+    expect(full.err).toMatch(/EISDIR[^]*give the same command again/);
+    expect(leftIn(folder)).toEqual(["answers.jsonl.headrace.json.new"]);
   });
 
   test("uploads nothing of an input with a fault", async ({

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { HeadraceError } from "@headrace/client";
 import type { Batch } from "@headrace/contract";
 
-import { CommandFailure, describeApiError, INTERRUPTED } from "../failure.ts";
+import { CommandFailure, describeApiError, INTERRUPTED, systemCodeOf } from "../failure.ts";
 import type { JobContext } from "../job-commands.ts";
 import { onlyModel } from "../only-model.ts";
 import { paint } from "../terminal.ts";
@@ -204,6 +204,11 @@ Name another file with -o, or forget that run with --overwrite${isRunning ? `; i
       const lost = error.code === "batch_not_found";
       const advice = lost ? "Ask again with --overwrite." : this.#howToGoOn(id);
       throw new CommandFailure(`${describeApiError(error)}\n${advice}`, { cause: error });
+    }
+    if (error instanceof Error && systemCodeOf(error) !== null) {
+      const advice =
+        id === null ? "Nothing is lost: give the same command again." : this.#howToGoOn(id);
+      throw new CommandFailure(`${error.message}\n${advice}`, { cause: error });
     }
     throw error;
   }

@@ -41,6 +41,11 @@ export class BatchProcess {
     return Number(/^peak (\d+)$/m.exec(this.err)?.[1]) * 1_024;
   }
 
+  /** Write to its standard input, which stays open. */
+  type(text: string): void {
+    this.#process.stdin?.write(text);
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#process.kill(name);
   }
