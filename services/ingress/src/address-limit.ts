@@ -2,10 +2,8 @@ import { PlatformError } from "@headrace/contract";
 
 /** Addresses remembered: about 10 MB. Past that the one that was silent for longest is forgotten. */
 const MOST_ADDRESSES = 50_000;
-/** What a call with a wrong key counts as: a limit lets nobody try more than so many a minute. */
-const WRONG_KEY_REQUESTS = 100;
-/** And with a small limit, this part of it. */
-const WRONG_KEY_PART = 1 / 20;
+/** Nobody may try more wrong keys a minute, however many requests: each counts as so many. */
+const MOST_WRONG_KEYS = 600;
 const MINUTE_MS = 60_000;
 const MS_PER_SECOND = 1_000;
 
@@ -33,7 +31,7 @@ export class AddressLimit {
   /** @param now the process' monotonic clock, ms */
   constructor(perMinute: number, now: () => number = () => performance.now()) {
     this.#perMinute = perMinute;
-    this.#wrongKeyRequests = Math.min(WRONG_KEY_REQUESTS, Math.ceil(perMinute * WRONG_KEY_PART));
+    this.#wrongKeyRequests = Math.ceil(perMinute / MOST_WRONG_KEYS);
     this.#now = now;
   }
 
@@ -53,7 +51,7 @@ export class AddressLimit {
     const seconds = (waitMs / MS_PER_SECOND).toFixed(3);
     throw new PlatformError(
       "rate_limit_exceeded",
-      `your address may make ${this.#perMinute} requests a minute, and a wrong key counts as ${this.#wrongKeyRequests}; try again in ${seconds} s`,
+      `your address may make ${this.#perMinute} requests a minute, of which ${MOST_WRONG_KEYS} at most with a wrong key; try again in ${seconds} s`,
       { waitMs, reason: "address" },
     );
   }

@@ -118,9 +118,9 @@ export const environmentSchema = z.object({
   /** "true" where callers come over TLS that a proxy ends: browsers are told to keep to it. */
   INGRESS_BEHIND_TLS: z.enum(["true", "false"]).default("false"),
   /**
-   * Requests a minute from one address, whatever they ask; a wrong key counts as up to 100. 0 = any
-   * number. Each process counts its own; where this is set, those that make jobs are counted over all
-   * processes too, of each tenant. Not set, it is 120,000. Behind a proxy all callers have its address
+   * Requests a minute from one address, whatever they ask, and of these 600 at most with a wrong key. 0 =
+   * any number. Each process counts its own; where this is set, those that make jobs are counted over all
+   * processes too, of each tenant. Not set, it is 600,000. Behind a proxy all callers have its address
    * unless it is listed in `INGRESS_TRUSTED_PROXIES`.
    */
   INGRESS_ADDRESS_REQUESTS_PER_MINUTE: integerVariable(0, MOST_ADDRESS_REQUESTS).optional(),

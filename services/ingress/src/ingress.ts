@@ -49,8 +49,8 @@ import { webhookRoutes } from "./webhook-routes.ts";
 /** How long a starting process gives Redis before it serves without, ms. */
 const START_MS = 2_000;
 
-/** Requests a minute from one address where nothing is said: more than all callers of most processes ask. */
-const ADDRESS_LIMIT = 120_000;
+/** Requests a minute from one address where nothing is said: more than a process takes in of honest work. */
+const ADDRESS_LIMIT = 600_000;
 /** What of one tenant is read at once, and how much more may wait. Each may be megabytes. */
 const READS = { atOnce: 8, waiting: 1_024 };
 

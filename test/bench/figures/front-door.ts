@@ -16,6 +16,9 @@ const LIMIT = 0.75;
 const MS_PER_SECOND = 1_000;
 const US_PER_MS = 1_000;
 
+/** Tenants whose keys have limits: two connections each. */
+const TENANTS = 32;
+
 /** All that a key can be limited by, and so much of it that nothing is refused. */
 const LIMITS = {
   requests_per_minute: 1_000_000_000,
@@ -36,22 +39,26 @@ interface Pace {
   readonly cpuUs: number;
 }
 
-/** With a key that has limits, and with one that has none. */
+/** Of tenants whose keys have limits, and of one whose key has none. */
 interface Round {
   readonly limited: Pace;
   readonly free: Pace;
 }
 
 /**
- * Measure how many jobs one ingress process takes in per second with a key that has every limit there
- * is, against the operator's own, which has none.
+ * Measure how many jobs one ingress process takes in per second of tenants who share it, each with a
+ * key of the registry that has every limit there is, against those of one caller with the environment's
+ * key. That one is told by comparing two digests, reserves nothing, and has no turns to share: as near to
+ * no authentication, limits and fairness as what is shipped can come.
  *
  * In turns, in short rounds, each kind first every other time: what the machine does meanwhile is
  * then the same for both.
  */
 export function measureFrontDoor(bench: Bench): Promise<Measurements> {
   return Stack.with(bench, {}, async (stack) => {
-    const door = new Door(stack, await makeKey(stack));
+    const keys: string[] = [];
+    for (let tenant = 0; tenant < TENANTS; tenant += 1) keys.push(await makeKey(stack, tenant));
+    const door = new Door(stack, keys);
     await stack.stopWorker();
     bench.say("warming up");
     await door.submitFreely(WARM_UP_MS);
@@ -93,28 +100,28 @@ function told(rounds: readonly number[], unit: string): Measurement {
   return { value: sum(rounds) / rounds.length, unit, limit: null, rounds };
 }
 
-async function makeKey(stack: Stack): Promise<string> {
+async function makeKey(stack: Stack, tenant: number): Promise<string> {
   const { url, headers } = stack.api;
   const answer = await fetch(new URL("/admin/v1/keys", url), {
     method: "POST",
     headers: { ...headers },
-    body: JSON.stringify({ name: "bench", tenant: "bench", limits: LIMITS }),
+    body: JSON.stringify({ name: "bench", tenant: `bench-${tenant}`, limits: LIMITS }),
   });
   return z.object({ key: z.string() }).parse(await answer.json()).key;
 }
 
-/** Submits with either key, from a process of its own. */
+/** Submits with either kind of key, from a process of its own. */
 class Door {
   readonly #stack: Stack;
-  readonly #key: string;
+  readonly #keys: readonly string[];
   readonly #submitter;
   readonly #pids: readonly number[];
 
-  constructor(stack: Stack, key: string) {
+  constructor(stack: Stack, keys: readonly string[]) {
     const { ingress, redis } = stack.pids;
     this.#pids = [ingress, redis];
     this.#stack = stack;
-    this.#key = key;
+    this.#keys = keys;
     this.#submitter = stack.startLoad();
   }
 
@@ -128,19 +135,25 @@ class Door {
   }
 
   submitFreely(withinMs: number): Promise<Pace> {
-    return this.#submit(this.#stack.api.headers, withinMs);
+    return this.#submit([this.#stack.api.headers], withinMs);
   }
 
   submitLimited(withinMs: number): Promise<Pace> {
-    const headers = { ...this.#stack.api.headers, authorization: `Bearer ${this.#key}` };
-    return this.#submit(headers, withinMs);
+    const callers = this.#keys.map((key) => ({
+      ...this.#stack.api.headers,
+      authorization: `Bearer ${key}`,
+    }));
+    return this.#submit(callers, withinMs);
   }
 
-  async #submit(headers: Readonly<Record<string, string>>, withinMs: number): Promise<Pace> {
+  async #submit(
+    callers: readonly Readonly<Record<string, string>>[],
+    withinMs: number,
+  ): Promise<Pace> {
     const beforeMs = this.#cpuMs();
     const { accepted, elapsedMs } = await this.#submitter.run(submissions, {
       url: this.#stack.api.url,
-      headers: { ...headers },
+      headers: callers.map((headers) => ({ ...headers })),
       body: JSON.stringify(SUBMISSION),
       connections: AT_ONCE,
       count: Number.MAX_SAFE_INTEGER,

@@ -51,7 +51,7 @@ async function usedBytes({ redis }: Stack): Promise<number> {
 async function submit(stack: Stack): Promise<number> {
   const { accepted } = await stack.startLoad().run(submissions, {
     url: stack.api.url,
-    headers: { ...stack.api.headers },
+    headers: [{ ...stack.api.headers }],
     body: JSON.stringify(SUBMISSION),
     connections: AT_ONCE,
     count: JOBS,

@@ -73,7 +73,7 @@ class Source {
   async submitRate(withinMs: number): Promise<number> {
     const { accepted, elapsedMs } = await this.#submitter.run(submissions, {
       url: this.#stack.api.url,
-      headers: { ...this.#stack.api.headers },
+      headers: [{ ...this.#stack.api.headers }],
       body: JSON.stringify(SUBMISSION),
       connections: AT_ONCE,
       count: Number.MAX_SAFE_INTEGER,

@@ -7,13 +7,14 @@ import { isAccepted, SubmitConnection, toRequest } from "./submit-connection.ts"
  * Submits jobs as fast as they are accepted, until there are enough of them or the time is up.
  *
  * The generator shares two cores with what it measures, so it is as cheap as can be: the request is
- * bytes made once, and of an answer only its status and length are looked at.
+ * bytes made once for each caller, and of an answer only its status and length are looked at.
  */
 export const submissions = defineLoad({
   name: "submissions",
   task: z.strictObject({
     url: z.string(),
-    headers: z.record(z.string(), z.string()),
+    /** Of one caller each: connections are shared out between them. */
+    headers: z.array(z.record(z.string(), z.string())).min(1),
     body: z.string(),
     connections: z.int(),
     count: z.int(),
@@ -22,11 +23,11 @@ export const submissions = defineLoad({
   answer: z.strictObject({ accepted: z.int(), elapsedMs: z.number() }),
   run: async ({ url, headers, body, connections, count, withinMs }) => {
     const { hostname, port, host } = new URL(url);
-    const request = toRequest({ host, ...headers }, body);
+    const requests = headers.map((each) => toRequest({ host, ...each }, body));
     const startedAt = performance.now();
     let sent = 0;
     let accepted = 0;
-    const submitInTurn = async (): Promise<void> => {
+    const submitInTurn = async (request: Buffer): Promise<void> => {
       const connection = await SubmitConnection.open(hostname, Number(port));
       while (sent < count && performance.now() - startedAt < withinMs) {
         sent += 1;
@@ -36,7 +37,11 @@ export const submissions = defineLoad({
       }
       connection.close();
     };
-    await Promise.all(Array.from({ length: connections }, submitInTurn));
+    const callers = Array.from(
+      { length: Math.ceil(connections / requests.length) },
+      () => requests,
+    );
+    await Promise.all(callers.flat().slice(0, connections).map(submitInTurn));
     return { accepted, elapsedMs: performance.now() - startedAt };
   },
 });
