@@ -18,11 +18,12 @@
 -- ARGV[5]  version   of the model that the worker serves
 -- ARGV[6]  ids       '1' when its engine can go on from token ids, else ''
 --
--- Returns {'claimed', epoch, attempts, spec, fragile, from, suspect, request}, or one of {'absent'} (hand it
+-- Returns {'claimed', epoch, attempts, spec, fragile, from, suspect, request, line}, or one of {'absent'} (hand it
 -- back), {'ended'}, {'expired'}, {'failed'} (acknowledge it: it needs no work any more), {'unlocked'}
 -- (forget it: while this was on its way the lock ran out, and the job is another's). `from` is how
 -- many output entries of earlier attempts stand, for this one to go on from; 0 when it starts (over).
 -- `suspect` is 1 when one more death fails the job. `request` is '' where it is in the spec.
+-- `line` is 1 of a line of a batch.
 -- @include end-job
 -- @include flow
 -- @include redis-run
@@ -40,7 +41,7 @@ local job = named_job(id, slot)
 local field = redis.call('HMGET', job.entry, 'state', 'epoch', 'attempts', 'deaths', 'deadline_at',
   'first_claimed_at', 'next', 'retry_reason', 'fragile', 'watchers', 'spec', 'token', 'shown', 'from',
   'made_by', 'first_token_at', 'first_shown_at', 'run',
-  'turn', 'accepted_at', 'request')
+  'turn', 'accepted_at', 'request', 'batch')
 local state, epoch, attempts = field[1], tonumber(field[2] or 0), tonumber(field[3] or 0)
 local deaths, deadline_at, first_claimed_at = tonumber(field[4] or 0), tonumber(field[5]), field[6]
 -- Whether any attempt has shown output, not only the last: an attempt may end without any.
@@ -63,7 +64,7 @@ end
 
 if state == 'in_progress' and field[12] == token then
   return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from, deaths >= death_limit - 1 and 1 or 0,
-    field[21] or ''}
+    field[21] or '', field[22] and 1 or 0}
 end
 
 -- The ids of a prompt are kept only where all output has its ids too. Another version of the model
@@ -126,4 +127,4 @@ redis.call('XADD', job.log, cursor, 'attempt', data)
 if epoch > 1 and not continues then redis.call('XTRIM', job.log, 'MINID', cursor) end
 deliver(slot, watchers, inbox_line(id, cursor, 'attempt', data))
 return {'claimed', epoch, attempts, spec, fragile and 1 or 0, from, deaths >= death_limit - 1 and 1 or 0,
-    field[21] or ''}
+    field[21] or '', field[22] and 1 or 0}

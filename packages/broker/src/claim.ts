@@ -18,6 +18,7 @@ const claim = script(
       z.int(),
       z.literal([0, 1]),
       z.string(),
+      z.literal([0, 1]),
     ]),
     z.tuple([z.literal(["absent", "ended", "expired", "failed", "unlocked"])]),
   ]),
@@ -51,6 +52,8 @@ export interface Attempt extends Claim {
    * it, and its worker not with others.
    */
   readonly isSuspect: boolean;
+  /** Nobody reads along: it is a line of a batch, of which only what it came to is of use. */
+  readonly isUnread: boolean;
 }
 
 /** Who claims a job. */
@@ -98,7 +101,7 @@ export async function claimJob(
     [job, keys.slot(code), token, DEATH_LIMIT, version, hasTokenIds ? "1" : ""],
   );
   if (reply[0] !== "claimed") return reply[0];
-  const [, epoch, attempts, head, fragile, from, suspect, request] = reply;
+  const [, epoch, attempts, head, fragile, from, suspect, request, line] = reply;
   const spec = readSpec({ head, request });
   if (spec === null) return { job, token, epoch };
   return {
@@ -110,5 +113,6 @@ export async function claimJob(
     isFragile: fragile === 1,
     from,
     isSuspect: suspect === 1,
+    isUnread: line === 1,
   };
 }

@@ -100,19 +100,25 @@ export class TokenWriter {
     this.#wakeBy(dueAtMs);
   }
 
-  /** The source has output: it is written within 20 ms, or at once when it is urgent. */
+  /**
+   * The source has output: it is written within 20 ms, or at once when it is urgent. Where nobody reads
+   * along, it is written with the next sign of life, or with the end.
+   */
   notify(source: Source, isUrgent: boolean): void {
     const stream = this.#streams.get(source);
     if (stream === undefined) return;
     stream.hasOutput = true;
+    if (source.attempt.isUnread) return;
     const nowMs = performance.now();
-    stream.dueAtMs = Math.min(stream.dueAtMs, isUrgent ? nowMs : nextBeat(nowMs));
-    this.#wakeBy(stream.dueAtMs);
+    this.#hasten(stream, isUrgent ? nowMs : nextBeat(nowMs));
   }
 
   /** Write at once what the source has, until it has no more or is lost. */
   async flush(source: Source): Promise<void> {
-    this.notify(source, true);
+    const stream = this.#streams.get(source);
+    if (stream === undefined) return;
+    stream.hasOutput = true;
+    this.#hasten(stream, performance.now());
     while (this.#streams.get(source)?.hasOutput === true && !this.#isClosed) {
       await (this.#flight ?? nextTurn());
     }
@@ -157,6 +163,11 @@ export class TokenWriter {
   shutdown(): void {
     this.#isClosed = true;
     this.#cancelWake();
+  }
+
+  #hasten(stream: Stream, atMs: number): void {
+    stream.dueAtMs = Math.min(stream.dueAtMs, atMs);
+    this.#wakeBy(stream.dueAtMs);
   }
 
   #wakeBy(atMs: number): void {

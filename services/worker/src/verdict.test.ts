@@ -14,6 +14,7 @@ const attempt: Attempt = {
   isFragile: false,
   from: 0,
   isSuspect: false,
+  isUnread: false,
   spec: {
     tenant: "default",
     endpoint: "/v1/chat/completions",

@@ -1,9 +1,12 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 import { modelCodeOf, newBatchId, START, type BatchId } from "@headrace/contract";
 import { describe, expect } from "vitest";
 
 import { keys } from "../keys.ts";
 import { Settler } from "../settler.ts";
 import { brokerTest, MODEL, submission } from "../test-bench.ts";
+import type { LogEntry } from "../token-log.ts";
 import { readUsage, toDay, UsageBook } from "../usage-book.ts";
 import { ModelRegistry } from "../model-registry.ts";
 import { WebhookDesk } from "../webhooks/desk.ts";
@@ -17,6 +20,7 @@ import type { SubmittedLine } from "./line-desk.ts";
 const USAGE = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
 const READY_MS = 5_000;
 const HOUR_MS = 3_600_000;
+const SIGN_OF_LIFE_MS = 600;
 
 const test = brokerTest
   .extend("batcher", async ({ redisServer, redis, reports }, { onCleanup }) => {
@@ -45,6 +49,10 @@ function whose(
   line: SubmittedLine,
 ): [ReturnType<typeof modelCodeOf>, BatchId, number] {
   return [modelCodeOf(line.id), batch, 100];
+}
+
+function deltasOf(log: readonly LogEntry[]): number {
+  return log.filter(({ type }) => type === "delta").length;
 }
 
 describe("a line of a batch", () => {
@@ -99,6 +107,34 @@ describe("a line of a batch", () => {
     expect(third.status).toBe("completed");
     expect(next.attempt.job).toBe(other.id);
     expect(worker.attempts).toEqual([]);
+  });
+
+  test("is written a few times a second, since nobody reads along, and others as their tokens come", async ({
+    startWorker,
+    submit,
+    batcher,
+    submitLine,
+  }) => {
+    const worker = await startWorker();
+    const jobs = [(await submitLine()).id, await submit()];
+    const sources = [await worker.next(), await worker.next()];
+    for (let token = 0; token < 8; token += 1) {
+      for (const source of sources) {
+        source.say("a ");
+        worker.broker.notify(source, token === 0);
+      }
+      await delay(40);
+    }
+    const readAll = (): Promise<LogEntry[][]> =>
+      Promise.all(jobs.map((job) => batcher.readLog(job, START, 100)));
+    const [early = [], others = []] = await readAll();
+    await delay(SIGN_OF_LIFE_MS);
+    const [late = []] = await readAll();
+
+    expect(sources.map(({ attempt }) => attempt.isUnread)).toEqual([true, false]);
+    expect(deltasOf(early)).toBe(0);
+    expect(deltasOf(others)).toBeGreaterThan(5);
+    expect(deltasOf(late)).toBe(8);
   });
 
   test("is counted in usage, and in no list, and no webhook tells of it", async ({
