@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { bareAdds } from "./loads/bare-adds.ts";
 import { chatStreams } from "./loads/chat-streams.ts";
+import { engineCalls } from "./loads/engine-calls.ts";
 import { eventReaders } from "./loads/event-readers.ts";
 import { keptSubmissions } from "./loads/kept-submissions.ts";
 import { numberedSubmissions } from "./loads/numbered-submissions.ts";
@@ -16,6 +17,7 @@ const carryOut = new Map<string, (task: unknown) => Promise<unknown>>(
   [
     bareAdds,
     chatStreams,
+    engineCalls,
     eventReaders,
     keptSubmissions,
     numberedSubmissions,

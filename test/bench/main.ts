@@ -3,6 +3,9 @@ import { constants } from "node:os";
 
 import { toFigures, type Measurements } from "./figure.ts";
 import { measureAddedTtft } from "./figures/added-ttft.ts";
+import { measureBatchFullEngine } from "./figures/batch-full-engine.ts";
+import { measureBatchMemory } from "./figures/batch-memory.ts";
+import { measureBatchPrefixHits } from "./figures/batch-prefix-hits.ts";
 import { measureBatchSlack } from "./figures/batch-slack.ts";
 import { measureCpu } from "./figures/cpu.ts";
 import { measureDurability } from "./figures/durability.ts";
@@ -26,6 +29,9 @@ const BENCHMARKS: Readonly<Record<string, (bench: Bench) => Promise<Measurements
   durability: measureDurability,
   fair_shares: measureFairShares,
   batch_slack: measureBatchSlack,
+  batch_memory: measureBatchMemory,
+  batch_full_engine: measureBatchFullEngine,
+  batch_prefix_hits: measureBatchPrefixHits,
 };
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

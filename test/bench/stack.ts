@@ -10,6 +10,10 @@ export const MODEL = "headrace-sim-8b";
 const API_KEY = "hr_bench_0123456789abcdef";
 const JSON_TYPE = { "content-type": "application/json" } as const;
 
+/** What `npm start` tells the processes that batches go through. */
+const SMALL_NURSERY = "--max-semi-space-size=8";
+const BATCHER_HEAP = "--max-old-space-size=160";
+
 /** What every benchmark is given. */
 export interface Bench {
   /** Aborted when the user wants no more. */
@@ -27,6 +31,8 @@ export interface StackOptions {
   readonly worker?: Readonly<Record<string, string>>;
   /** More of the ingress' environment. */
   readonly ingress?: Readonly<Record<string, string>>;
+  /** Where files are, for a stack with a batcher; without it there is none. */
+  readonly storageUrl?: string;
   /** More of redis.conf. */
   readonly redis?: Readonly<Record<string, string>>;
   /** Done once Redis serves, before anything else is started. */
@@ -117,6 +123,11 @@ export class Stack {
     return this.#redis;
   }
 
+  /** The process that runs batches. */
+  get batcherPid(): number {
+    return this.#service("batcher").pid;
+  }
+
   /** Processes of the platform, the engine apart. */
   get pids(): { readonly ingress: number; readonly worker: number; readonly redis: number } {
     return {
@@ -142,7 +153,7 @@ export class Stack {
 
   async #start(): Promise<void> {
     const { profile } = this.#bench;
-    const { engineFlags = [], worker = {}, ingress = {}, prepare } = this.#options;
+    const { engineFlags = [], worker = {}, ingress = {}, storageUrl, prepare } = this.#options;
     await prepare?.(this.#server);
     const [engineUrl, ingressUrl, workerUrl] = await Promise.all([freeUrl(), freeUrl(), freeUrl()]);
     await this.#launch({
@@ -161,8 +172,10 @@ export class Stack {
         REDIS_URL: this.redisUrl,
         INGRESS_PORT: portOf(ingressUrl),
         INGRESS_OPERATIONS_PORT: "0",
+        ...(storageUrl === undefined ? {} : { STORAGE_URL: storageUrl }),
         ...ingress,
       },
+      ...(storageUrl === undefined ? {} : { nodeOptions: [SMALL_NURSERY] }),
     });
     await this.#launch({
       name: "worker",
@@ -175,6 +188,22 @@ export class Stack {
         WORKER_OPERATIONS_PORT: portOf(workerUrl),
         ...worker,
       },
+    });
+    if (storageUrl !== undefined) await this.#startBatcher(storageUrl);
+  }
+
+  async #startBatcher(storageUrl: string): Promise<void> {
+    const url = await freeUrl();
+    await this.#launch({
+      name: "batcher",
+      url,
+      readyPath: "/readyz",
+      environment: {
+        REDIS_URL: this.redisUrl,
+        STORAGE_URL: storageUrl,
+        BATCHER_OPERATIONS_PORT: portOf(url),
+      },
+      nodeOptions: [SMALL_NURSERY, BATCHER_HEAP],
     });
   }
 

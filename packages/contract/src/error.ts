@@ -86,6 +86,8 @@ export const ERRORS = {
   storage_full: { status: 503, type: "server_error", retryable: true },
   /** The operator has set up no storage for files. */
   storage_unconfigured: { status: 501, type: "server_error", retryable: false },
+  /** The operator has set something up that batches would get past. */
+  batches_disabled: { status: 501, type: "server_error", retryable: false },
   queue_unavailable: { status: 503, type: "server_error", retryable: true },
   /** Redis is nearly full: no job is taken in until there is room for what those it has will say. */
   queue_full: { status: 503, type: "server_error", retryable: true },

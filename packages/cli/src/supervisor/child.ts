@@ -19,9 +19,11 @@ export function nodeProgram(
   path: string,
   args: readonly string[],
   variables: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
 ): Program {
   const leash = new URL("leash.ts", import.meta.url).href;
-  return { command: process.execPath, args: ["--import", leash, path, ...args], variables };
+  const allArgs = [...nodeOptions, "--import", leash, path, ...args];
+  return { command: process.execPath, args: allArgs, variables };
 }
 
 /** Path of a service's program in this checkout. */

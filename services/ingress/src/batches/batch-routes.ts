@@ -46,8 +46,10 @@ export function batchRoutes(services: Services): Route[] {
 
 const listQuerySchema = z.strictObject({ limit: pageLimitSchema, after: z.string().optional() });
 
-const createBatch: Answer = async ({ broker, fileStore, bodyLimitBytes }, exchange, caller) => {
+const createBatch: Answer = async (services, exchange, caller) => {
+  const { broker, fileStore, bodyLimitBytes } = services;
   const { request } = exchange;
+  assertUnfiltered(services);
   const body = await readJsonBody(request, bodyLimitBytes);
   const form = validate(batchFormSchema, body);
   const key = readIdempotencyKey(request.headers["idempotency-key"]);
@@ -71,6 +73,15 @@ const createBatch: Answer = async ({ broker, fileStore, bodyLimitBytes }, exchan
   const headers = isNew ? {} : { "idempotent-replayed": "true" };
   sendJson(exchange, 200, { body: toBatch(batch), headers });
 };
+
+/** Lines reach the queue from the batcher, which asks no filter: nothing may pass unseen. */
+function assertUnfiltered({ contentFilter }: Services): void {
+  if (contentFilter === null) return;
+  throw new PlatformError(
+    "batches_disabled",
+    "this server has a content filter, which sees no lines of batches: send the requests one by one",
+  );
+}
 
 const listBatches: Answer = async ({ broker }, exchange, { tenant }) => {
   const query = validate(listQuerySchema, { ...exchange.request.query });

@@ -146,6 +146,14 @@ describe("a content filter", () => {
     },
   );
 
+  test("is not got past by a batch: there are none while one is set", async ({ withFilter }) => {
+    const client = await withFilter();
+
+    const answer = await client.call("POST", "/v1/batches", { body: {} });
+
+    expect(answer).toMatchObject({ status: 501, body: { error: { code: "batches_disabled" } } });
+  });
+
   test.for([
     ["too long a message", { message: "x".repeat(2_000) }, "x".repeat(1_000)],
     ["a message that is none", { message: 7 }, "the operator's content filter refuses this prompt"],

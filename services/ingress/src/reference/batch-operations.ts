@@ -156,7 +156,9 @@ export const BATCH_OPERATIONS: readonly Operation[] = [
       404: error("There is no such file for batches, or it is not yours."),
       422: error("The `Idempotency-Key` belongs to another request."),
       429: error("500 batches have not ended yet."),
-      501: unconfigured,
+      501: error(
+        "The operator has set up no storage for files, or a content filter, which batches would get past.",
+      ),
       ...BODY,
     },
   },
