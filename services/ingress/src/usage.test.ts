@@ -66,6 +66,14 @@ describe("GET /v1/usage", () => {
     expect(before).toMatchObject({ from: "2026-01-01", data: [], total: { jobs: 0, cost: 0 } });
   });
 
+  test("is told of four hundred days at most, and of none before 2020", async ({ client }) => {
+    const longest = await readUsage(client, "?from=2020-01-01&to=2021-02-03");
+    const longer = await client.call("GET", "/v1/usage?from=2020-01-01&to=2021-02-04");
+
+    expect(longest).toMatchObject({ from: "2020-01-01", to: "2021-02-03", data: [] });
+    expect(longer.status).toBe(400);
+  });
+
   test("covers the last thirty days unless told otherwise", async ({ client }) => {
     const { from, to } = await readUsage(client, "?to=2026-11-30");
 
@@ -100,6 +108,9 @@ describe("GET /v1/usage", () => {
     ["?to=2026-02-30", "to"],
     ["?from=2026-11-02&to=2026-11-01", "from"],
     ["?from=2025-01-01&to=2026-11-01", "from"],
+    ["?from=2019-12-31&to=2020-01-31", "from"],
+    ["?to=2019-12-31", "to"],
+    ["?from=0001-01-01", "from"],
     ["?group_by=tenant", "group_by[0]"],
     ["?tenant=", "tenant"],
     ["?days=3", "days"],
