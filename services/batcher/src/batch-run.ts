@@ -1,6 +1,7 @@
 import { objectOfFile, type BatchBroker, type KnownModel } from "@headrace/broker";
 import {
   PlatformError,
+  type BatchBottleneck,
   type BatchError,
   type BatchProgress,
   type TerminalBatchStatus,
@@ -12,6 +13,7 @@ import { Input } from "./input/input.ts";
 import { LineWork } from "./line-work.ts";
 import { toProgress } from "./progress.ts";
 import { closeBatch, type Closing } from "./results/assembly.ts";
+import type { Tally } from "./results/result-buffer.ts";
 import type { BatcherTools } from "./tools.ts";
 import { Trouble } from "./trouble.ts";
 
@@ -25,6 +27,10 @@ export class BatchRun {
   readonly #now: () => number;
   readonly #signal: AbortSignal;
   readonly #trouble: Trouble;
+  /** What the batch has come to, as far as is known here. */
+  #tally: Tally = BEGINNING;
+  /** Null before the input was read. */
+  #model: string | null;
 
   /** @param now the present by Redis' clock, ms */
   constructor(
@@ -36,6 +42,7 @@ export class BatchRun {
     this.#held = held;
     this.#now = now;
     this.#signal = signal;
+    this.#model = held.batch.model;
     this.#trouble = new Trouble(tools.events.troubled);
   }
 
@@ -48,13 +55,15 @@ export class BatchRun {
         `${batch.id} was begun by a later version of Headrace, which must go on`,
       );
     }
-    if (this.#held.status === "finalizing") return this.#close("completed", checkpoint, null);
-    if (batch.at.in_progress_at === null) {
-      if (this.#held.status === "cancelling") return this.#close("cancelled", BEGINNING, null);
-      if (this.#now() >= batch.expiresAtMs) return this.#close("expired", BEGINNING, null);
+    this.#tally = checkpoint;
+    if (this.#held.status === "finalizing") return this.#close("completed", null);
+    const isBegun = batch.at.in_progress_at !== null;
+    if (this.#held.status === "cancelling" && !isBegun) return this.#close("cancelled", null);
+    const found = await this.#prepare(isBegun);
+    if (found === null) {
+      if (this.#signal.aborted) return "stopped";
+      return this.#close(this.#held.status === "cancelling" ? "cancelled" : "expired", null);
     }
-    const found = await this.#prepare();
-    if (found === null) return "stopped";
     if (Array.isArray(found)) return this.#fail(found);
     try {
       return await this.#work(found, checkpoint);
@@ -65,7 +74,8 @@ export class BatchRun {
 
   async #work({ input, model }: Prepared, checkpoint: Checkpoint): Promise<RunEnd> {
     const { completed, failed } = checkpoint;
-    await this.#insist(() =>
+    this.#model = input.model;
+    await this.#insist("validation", never, () =>
       this.#held.write({
         ...(this.#held.status === "validating" ? { to: "in_progress" as const } : {}),
         model: input.model,
@@ -78,24 +88,32 @@ export class BatchRun {
       this.#now,
     );
     const end = await work.run(this.#signal);
+    this.#tally = work.tally;
     switch (end) {
       case "stopped":
         return "stopped";
       case "done":
-        await this.#insist(() => this.#held.write({ to: "finalizing" }));
-        return this.#close("completed", work.tally, work);
+        await this.#insist("assembly", never, () => this.#held.write({ to: "finalizing" }));
+        return this.#close("completed", work);
       case "cancelled":
       case "expired":
-        return this.#close(end, work.tally, work);
+        return this.#close(end, work);
     }
   }
 
-  /** Read and check the input. @returns what is wrong with it, or null when the process stops */
-  async #prepare(): Promise<Prepared | BatchError[] | null> {
+  /**
+   * Read and check the input.
+   *
+   * @returns what is wrong with it; null when the process stops, or when a batch that nothing was done
+   *   of is to end before its input can be read
+   */
+  async #prepare(isBegun: boolean): Promise<Prepared | BatchError[] | null> {
     const { batch } = this.#held;
     const { broker, objects, mostLines, scratchFolder } = this.#tools;
     const rules = { endpoint: batch.endpoint, mostLines };
-    return this.#insist(async () => {
+    const isToEnd = (): boolean =>
+      !isBegun && (this.#held.status === "cancelling" || this.#now() >= batch.expiresAtMs);
+    return this.#insist("validation", isToEnd, async () => {
       try {
         const object = objectOfFile(batch.inputFile);
         const { body } = await objects.read(object, { signal: this.#signal });
@@ -109,71 +127,87 @@ export class BatchRun {
   }
 
   async #fail(errors: readonly BatchError[]): Promise<RunEnd> {
-    await this.#insist(async () => {
-      const { broker } = this.#tools;
-      const { kind } = await broker.batches.finish(this.#held.claim, { status: "failed", errors });
-      if (kind === "lost") this.#held.lose();
-      await broker.ended.tell();
-    });
+    const ending = await this.#insist("validation", never, async () =>
+      this.#tools.broker.batches.finish(this.#held.claim, { status: "failed", errors }),
+    );
+    if (ending === null) return "stopped";
+    if (ending.kind === "lost") this.#held.lose();
+    // Cancelled meanwhile: that is what its owner asked for last.
+    if (ending.kind === "refused") return this.#close("cancelled", null);
+    await this.#tell();
     return "failed";
   }
 
-  async #close(
-    status: TerminalBatchStatus,
-    tally: Checkpoint | LineWork["tally"],
-    work: LineWork | null,
-  ): Promise<RunEnd> {
-    const { broker } = this.#tools;
+  /** End it, with what is done in its files. */
+  async #close(status: TerminalBatchStatus, work: LineWork | null): Promise<RunEnd> {
     const restSize = work?.restSize ?? 0;
-    const { completed, failed, usage } = tally;
+    const { completed, failed, usage } = this.#tally;
     const total = completed + failed + restSize;
     const code = status === "expired" ? "batch_expired" : "batch_cancelled";
     const closing: Closing = {
       status,
       counts: { total, completed, failed: failed + restSize },
       usage,
-      progress: this.#describe(tally, "assembly"),
-      tally,
+      progress: { ...this.#describe(null), waiting_for: null },
+      tally: this.#tally,
       segments: [...this.#held.claim.segments, ...(work?.segments ?? [])],
       rest: () => work?.rest(code) ?? none(),
       restSize,
     };
-    const ended = await this.#insist(async () => {
-      const model = work === null ? await this.#findModel() : work.model;
-      await this.#held.write({ progress: closing.progress });
-      const end = await closeBatch({ ...this.#tools, held: this.#held }, closing);
+    const ended = await this.#insist("assembly", never, () =>
+      closeBatch({ ...this.#tools, held: this.#held, signal: this.#signal }, closing),
+    );
+    if (ended === null) return "stopped";
+    await this.#tell();
+    return ended;
+  }
+
+  /** Have its end told of. What cannot be told now is told by the sweep. */
+  async #tell(): Promise<void> {
+    const { broker, events } = this.#tools;
+    try {
       await broker.ended.tell();
+      const model = await this.#findModel();
       if (model !== null) await broker.forgetDemand(model, this.#held.batch.id);
-      return end;
-    });
-    return ended ?? "stopped";
+    } catch (error) {
+      events.troubled(new Error("telling of a batch's end is put off", { cause: error }));
+    }
   }
 
   /** @returns null before the input was read */
   async #findModel(): Promise<KnownModel | null> {
-    const { model } = this.#held.batch;
-    return model === null ? null : this.#tools.broker.findModel(model);
+    return this.#model === null ? null : this.#tools.broker.findModel(this.#model);
   }
 
-  #describe(tally: LineWork["tally"], bottleneck: BatchProgress["bottleneck"]): BatchProgress {
-    const { gpuHourPrice } = this.#tools;
-    const { waitingFor } = this.#trouble;
-    return toProgress({ tally, rates: null, linesLeft: 0, bottleneck, waitingFor, gpuHourPrice });
+  #describe(bottleneck: BatchBottleneck | null): BatchProgress {
+    return toProgress({
+      tally: this.#tally,
+      rates: null,
+      linesLeft: 0,
+      bottleneck,
+      waitingFor: this.#trouble.waitingFor,
+      gpuHourPrice: this.#tools.gpuHourPrice,
+    });
   }
 
-  /** Do something until it is done, however long that has to wait. @returns null when the process stops */
-  async #insist<Result>(work: () => Promise<Result>): Promise<Result | null> {
+  /**
+   * Do something until it is done, however long that has to wait, and say what is waited for.
+   *
+   * @param isPointless asked after each try that failed
+   * @returns null when the process stops, or it has become pointless
+   */
+  async #insist<Result>(
+    bottleneck: BatchBottleneck,
+    isPointless: () => boolean,
+    work: () => Promise<Result>,
+  ): Promise<Result | null> {
     while (!this.#signal.aborted) {
-      const done = await this.#trouble.attempt(
-        async () => ({ result: await work() }),
-        this.#signal,
-      );
+      const done = await this.#trouble.attempt(async () => {
+        await this.#held.write({ progress: this.#describe(bottleneck) });
+        return { result: await work() };
+      }, this.#signal);
       if (done !== null) return done.result;
-      const { checkpoint } = this.#held.claim;
-      const tally = readCheckpoint(checkpoint) ?? BEGINNING;
-      await this.#held
-        .write({ progress: this.#describe(tally, "storage") })
-        .catch(unlessUnavailable);
+      if (isPointless()) return null;
     }
     return null;
   }
@@ -185,6 +219,7 @@ interface Prepared {
   readonly model: KnownModel;
 }
 
+const LONGEST_QUOTE = 128;
 const GONE = "the input file's bytes are gone from storage; upload it again";
 
 async function findModel(broker: BatchBroker, input: Input): Promise<Prepared | BatchError[]> {
@@ -195,13 +230,12 @@ async function findModel(broker: BatchBroker, input: Input): Promise<Prepared | 
   const model = await broker.findModel(input.model).catch(close);
   if (model !== null) return { input, model };
   await input.close();
-  const message = `body.model: no worker ever served the model ${JSON.stringify(input.model)}`;
+  const message = `body.model: no worker ever served the model "${input.model.slice(0, LONGEST_QUOTE)}"`;
   return [{ code: "model_not_found", line: 1, message, param: "body.model" }];
 }
 
-/** What cannot be told now is told with the next try. */
-function unlessUnavailable(error: unknown): void {
-  if (!(error instanceof PlatformError)) throw error;
+function never(): boolean {
+  return false;
 }
 
 async function* none(): AsyncGenerator<Uint8Array, void> {}

@@ -51,6 +51,10 @@ export class LineWork {
   readonly #running: Trouble;
   readonly #storing: Trouble;
   readonly #telling: Trouble;
+  /** Why the work on lines is over: from then on there are no more results. */
+  #end: WorkEnd | null = null;
+  /** Aborted once it is over, and all results are safe. */
+  readonly #allSafe = new AbortController();
 
   /**
    * @param work what is to be worked on
@@ -85,10 +89,6 @@ export class LineWork {
     this.#storing = new Trouble(events.troubled);
   }
 
-  get model(): KnownModel {
-    return this.#model;
-  }
-
   /** What all lines so far came to. */
   get tally(): Tally {
     return this.#results.tally;
@@ -118,13 +118,9 @@ export class LineWork {
     for (const strand of strands) strand.catch(() => failing.abort());
     await Promise.allSettled(strands);
     await Promise.all(strands);
-    const end = this.#end ?? "stopped";
-    if (end === "cancelled" || end === "expired") await this.#windDown(end, signal);
+    if (this.#end !== null && this.#allSafe.signal.aborted) return this.#end;
     await this.#storing.attempt(() => this.#results.store(), signal);
-    while (!signal.aborted && !this.#results.isEmpty) {
-      await this.#storing.attempt(() => this.#results.store(), signal);
-    }
-    return this.#results.isEmpty && this.#board.size === 0 ? end : "stopped";
+    return "stopped";
   }
 
   /** @yields error lines of lines that were never taken up */
@@ -137,8 +133,8 @@ export class LineWork {
     }
   }
 
-  /** Why it is over; null while it is not. */
-  get #end(): WorkEnd | null {
+  /** Why it is to be over; null while it is not. */
+  #findEnd(): WorkEnd | null {
     if (this.#held.status === "cancelling") return "cancelled";
     if (this.#runner.isDone) return "done";
     return this.#now() >= this.#held.batch.expiresAtMs ? "expired" : null;
@@ -149,25 +145,33 @@ export class LineWork {
   }
 
   async #runLines(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && this.#end === null) {
+    let end = this.#findEnd();
+    while (!signal.aborted && end === null) {
       const moved = await this.#running.attempt(async () => {
         this.#held.assertHeld();
         await this.#runner.lookUp();
         return (await this.#runner.collect()) + (await this.#runner.fill());
       }, signal);
-      if (moved === 0) await rest(IDLE_MS, signal);
+      end = this.#findEnd();
+      if (moved === 0 && end === null) await rest(IDLE_MS, signal);
     }
+    if (end === "cancelled" || end === "expired") await this.#windDown(end, signal);
+    if (!signal.aborted) this.#end = end;
   }
 
+  /** Store results as they come, and all that there are once there will be no more. */
   async #storeResults(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && this.#end === null) {
-      if (this.#results.isDue) await this.#storing.attempt(() => this.#results.store(), signal);
+    while (!signal.aborted) {
+      if (this.#end !== null && this.#results.isEmpty) return this.#allSafe.abort();
+      const isDue = this.#results.isDue || (this.#end !== null && !this.#results.isEmpty);
+      if (isDue) await this.#storing.attempt(() => this.#results.store(), signal);
       else await rest(STORE_LOOK_MS, signal);
     }
   }
 
-  async #tell(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && this.#end === null) {
+  async #tell(stop: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([stop, this.#allSafe.signal]);
+    while (!signal.aborted) {
       const { completed, failed, usage } = this.tally;
       this.#pace.note(this.#now(), { lines: completed + failed, tokens: usage.total_tokens });
       await this.#telling.attempt(async () => {

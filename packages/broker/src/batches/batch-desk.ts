@@ -16,6 +16,7 @@ import {
 import type { Redis } from "ioredis";
 import { z } from "zod";
 
+import { guard } from "../guard.ts";
 import { keys } from "../keys.ts";
 import { script } from "../script.ts";
 import { readSegments } from "./batch-registry.ts";
@@ -113,8 +114,9 @@ export function outputFileId({ batch, epoch }: BatchClaim, kind: OutputKind): Fi
  * Batches as a batcher sees them. A claim is one batcher's hold on a batch: it lasts for its lease
  * from the last write on, and whatever is written under an earlier one is refused.
  *
- * Nothing here is insisted on: when an answer is lost, every call may be made again as it was, but
- * for `claim`, whose batch then comes back after its lease.
+ * Nothing here is insisted on: all calls fail with `queue_unavailable` while Redis is away, and when an
+ * answer is lost, every call may be made again as it was, but for `claim`, whose batch then comes back
+ * after its lease.
  */
 export class BatchDesk {
   readonly #redis: Redis;
@@ -132,13 +134,15 @@ export class BatchDesk {
    */
   async claim(owner: string, leaseMs: number): Promise<BatchClaim | null> {
     const args = [keys.batchSlot, owner, leaseMs];
-    const [id, epoch, isResumed] = await claim(this.#redis, [keys.openBatches], args);
+    const [id, epoch, isResumed] = await guard(claim(this.#redis, [keys.openBatches], args));
     if (id === undefined) return null;
-    const [[batch], checkpoint, segments] = await Promise.all([
-      findBatches(this.#redis, [id]),
-      this.#redis.hget(keys.batch(id), "checkpoint"),
-      readSegments(this.#redis, id),
-    ]);
+    const [[batch], checkpoint, segments] = await guard(
+      Promise.all([
+        findBatches(this.#redis, [id]),
+        this.#redis.hget(keys.batch(id), "checkpoint"),
+        readSegments(this.#redis, id),
+      ]),
+    );
     if (!batch) return null;
     const number = Number(epoch);
     return { batch, epoch: number, checkpoint, segments, isResumed: isResumed === 1, leaseMs };
@@ -174,13 +178,14 @@ export class BatchDesk {
       ...pairs.flat(),
       ...(change.segments ?? []),
     ];
-    const status = await write(this.#redis, [keys.batch(batch.id)], args);
+    const status = await guard(write(this.#redis, [keys.batch(batch.id)], args));
     return status === "" ? { isLost: true } : { isLost: false, status };
   }
 
   /** Give a batch back for another batcher to take at once: this one is told to stop. */
   async release({ batch, epoch }: BatchClaim): Promise<void> {
-    await release(this.#redis, [keys.batch(batch.id), keys.openBatches], [batch.id, epoch]);
+    const record = [keys.batch(batch.id), keys.openBatches];
+    await guard(release(this.#redis, record, [batch.id, epoch]));
   }
 
   /**
@@ -211,7 +216,7 @@ export class BatchDesk {
       ...pairs.flat(),
       ...files,
     ];
-    const [code, status] = await finish(this.#redis, [keys.batch(batch.id)], args);
+    const [code, status] = await guard(finish(this.#redis, [keys.batch(batch.id)], args));
     if (code === -2) return { kind: "unstored" };
     if (code === -1 || status === "") return { kind: "lost" };
     return code === 1 ? { kind: "ended" } : { kind: "refused", status };

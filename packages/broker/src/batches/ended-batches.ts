@@ -1,6 +1,7 @@
 import { batchIdSchema, isTerminalBatch } from "@headrace/contract";
 import type { Redis } from "ioredis";
 
+import { guard } from "../guard.ts";
 import { keys } from "../keys.ts";
 import type { Occurrence, WebhookDesk } from "../webhooks/desk.ts";
 import { findBatches, type BatchRecord } from "./batch-record.ts";
@@ -27,8 +28,13 @@ export class EndedBatches {
    * for those whose batcher died.
    *
    * @returns how many, of 100
+   * @throws PlatformError `queue_unavailable`: to be called again
    */
   async tell(): Promise<number> {
+    return guard(this.#tell());
+  }
+
+  async #tell(): Promise<number> {
     const members = await this.#redis.zrange(keys.endedBatches, "0", `${PAGE - 1}`);
     if (members.length === 0) return 0;
     const batches = await findBatches(this.#redis, batchIdSchema.array().parse(members));

@@ -56,12 +56,12 @@ export class FileRegistry {
 
   /** Say that a file's object is about to be stored: without an end in 24 hours, it is swept. */
   async begin(id: FileId): Promise<void> {
-    await guard(this.#removals.plan(objectOfFile(id)));
+    await this.#removals.plan(objectOfFile(id));
   }
 
   /** Say that nothing is stored of a file that was begun, or of one that was deleted. */
   async forgetObject(id: FileId): Promise<void> {
-    await guard(this.#removals.forget(objectOfFile(id)));
+    await this.#removals.forget(objectOfFile(id));
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { z } from "zod";
 
 import { readRedisMs } from "../clock.ts";
+import { guard } from "../guard.ts";
 import { keys } from "../keys.ts";
 import { script } from "../script.ts";
 import { FILE_OBJECTS } from "./file-record.ts";
@@ -17,7 +18,8 @@ const UNDER_WAY_MS = 24 * 3_600_000;
 /**
  * Which objects are to be removed from storage, and when. An object is written down here before it
  * is stored and taken out in the step that makes a record of it, so that none is left over whatever
- * dies in between, and storage need never be listed to find out.
+ * dies in between, and storage need never be listed to find out. All calls fail with
+ * `queue_unavailable` while Redis is away.
  */
 export class Removals {
   readonly #redis: Redis;
@@ -31,14 +33,14 @@ export class Removals {
    * was said it must be entered, else it is removed.
    */
   async plan(object: string): Promise<void> {
-    const dueAtMs = (await readRedisMs(this.#redis)) + UNDER_WAY_MS;
-    await this.#redis.zadd(keys.removals, dueAtMs, object);
+    const dueAtMs = (await guard(readRedisMs(this.#redis))) + UNDER_WAY_MS;
+    await guard(this.#redis.zadd(keys.removals, dueAtMs, object));
   }
 
   /** Delete files whose time is over and that no open batch needs. @returns how many, of `most` */
   async expireFiles(most: number): Promise<number> {
     const args = [keys.batchSlot, FILE_OBJECTS, most];
-    return expire(this.#redis, [keys.fileExpiry], args);
+    return guard(expire(this.#redis, [keys.fileExpiry], args));
   }
 
   /**
@@ -46,12 +48,12 @@ export class Removals {
    * objects that begin with it.
    */
   async listDue(most: number): Promise<string[]> {
-    const nowMs = await readRedisMs(this.#redis);
-    return this.#redis.zrangebyscore(keys.removals, "-inf", nowMs, "LIMIT", 0, most);
+    const nowMs = await guard(readRedisMs(this.#redis));
+    return guard(this.#redis.zrangebyscore(keys.removals, "-inf", nowMs, "LIMIT", 0, most));
   }
 
   /** Say that an object is removed, or was never stored. */
   async forget(object: string): Promise<void> {
-    await this.#redis.zrem(keys.removals, object);
+    await guard(this.#redis.zrem(keys.removals, object));
   }
 }

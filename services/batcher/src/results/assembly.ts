@@ -21,6 +21,8 @@ export interface AssemblyTools {
   readonly broker: BatchBroker;
   readonly objects: ObjectStore;
   readonly held: HeldBatch;
+  /** Another batcher is to assemble it: this one stops. */
+  readonly signal: AbortSignal;
 }
 
 /** How a batch ends, but for its files. */
@@ -71,7 +73,7 @@ export async function closeBatch(
 }
 
 async function storeFiles(
-  { broker, objects, held }: AssemblyTools,
+  { broker, objects, held, signal }: AssemblyTools,
   closing: Closing,
 ): Promise<NonNullable<BatchEnd["files"]>> {
   const { completed, failed } = closing.tally;
@@ -82,7 +84,8 @@ async function storeFiles(
     const id = outputFileId(held.claim, kind);
     const object = objectOfFile(id);
     await broker.removals.plan(object);
-    const { sizeBytes } = await objects.put(object, readLines(objects, held, { kind, closing }));
+    const lines = readLines(objects, held, { kind, closing });
+    const { sizeBytes } = await objects.put(object, lines, { signal });
     files[kind] = { id, sizeBytes };
   }
   return files;
