@@ -2,7 +2,8 @@ import { resolve } from "node:path";
 
 import { describe, expect, test } from "vitest";
 
-import { readCommandLine, UsageError, type Command } from "./command-line.ts";
+import { readCommandLine, type Command } from "./command-line.ts";
+import { UsageError } from "./usage-error.ts";
 
 const faultOf = (...argv: string[]): string => {
   try {

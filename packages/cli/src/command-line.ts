@@ -1,22 +1,17 @@
-import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-
-import {
-  daySchema,
-  endpointSchema,
-  prioritySchema,
-  PRIORITIES,
-  USAGE_GROUPS,
-  webhookUrlSchema,
-} from "@headrace/contract";
-import { z } from "zod";
-
 import {
   batchSchemas,
   isBatchName,
   type BatchCommand,
   type BatchCommandName,
 } from "./batch/batch-flags.ts";
-import { connectionFlags, durationWithin, jsonFlag, numberWithin } from "./flags.ts";
+import {
+  jobSchemas,
+  type CancelOptions,
+  type GetOptions,
+  type RetryOptions,
+  type SubmitOptions,
+  type WatchOptions,
+} from "./job-flags.ts";
 import {
   keySchemas,
   type KeyCreateOptions,
@@ -26,6 +21,14 @@ import {
   type TenantListOptions,
   type TenantSetOptions,
 } from "./key-flags.ts";
+import { readOptions } from "./option-reading.ts";
+import {
+  platformSchemas,
+  type DoctorOptions,
+  type UpOptions,
+  type UsageOptions,
+} from "./platform-flags.ts";
+import { UsageError } from "./usage-error.ts";
 import {
   isWebhookName,
   webhookSchemas,
@@ -33,128 +36,15 @@ import {
   type WebhookCommandName,
 } from "./webhook-flags.ts";
 
-/** A command line that cannot be understood. The message says what was wrong with it. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-  /** The command it was about, or the first word of several. */
-  readonly command: string | null;
-
-  constructor(message: string, command: string | null) {
-    super(message);
-    this.command = command;
-  }
-}
-
-const MAX_PORT = 65_535;
-/** More workers than this on one machine is a typing error. */
-const MAX_WORKERS = 64;
-const DEFAULT_PORT = 8_080;
-/** As the API bounds it. */
-const LONGEST_DEADLINE_SECONDS = 7 * 24 * 3_600;
-
-/** `chat` and the like stand for the endpoint they end. */
-const ENDPOINTS: Readonly<Record<string, string>> = {
-  chat: "/v1/chat/completions",
-  completions: "/v1/completions",
-  embeddings: "/v1/embeddings",
-};
-
-const port = numberWithin(0, MAX_PORT, `expected a port, 0 to ${MAX_PORT}`);
-const ownPort = numberWithin(1, MAX_PORT, `expected a port, 1 to ${MAX_PORT}`);
-const workers = numberWithin(1, MAX_WORKERS, `expected a whole number, 1 to ${MAX_WORKERS}`);
-const maxTokens = numberWithin(1, Number.MAX_SAFE_INTEGER, "expected a whole number, 1 or more");
-const jobId = z.string().regex(/^job_\w+$/, "expected an id as `submit` prints it: job_…");
-const connection = connectionFlags;
-const json = jsonFlag;
-const idempotency = {
-  "idempotency-key": z
-    .string()
-    .regex(/^[\x21-\x7e]{1,255}$/, "expected 1 to 255 ASCII characters, none of them a space")
-    .optional(),
-};
-
 const schemas = {
-  up: z.strictObject({
-    port: port.default(DEFAULT_PORT),
-    host: z.string().min(1).default("127.0.0.1"),
-    "data-dir": connection["data-dir"],
-    workers: workers.default(1),
-    "engine-url": z
-      .url({ protocol: /^https?$/, error: "expected http://host:port" })
-      .transform((url) => url.replace(/\/(v1\/?)?$/, ""))
-      .optional(),
-    "redis-url": z.url({ protocol: /^rediss?$/, error: "expected redis://host:port" }).optional(),
-    "redis-port": ownPort.optional(),
-    once: z.boolean().default(false),
-    verbose: z.boolean().default(false),
-  }),
-  submit: z.strictObject({
-    ...connection,
-    ...json,
-    ...idempotency,
-    positionals: z.tuple([z.string().min(1, "expected a prompt")], "expected one prompt"),
-    model: z.string().min(1).optional(),
-    endpoint: z
-      .string()
-      .default("chat")
-      .transform((name) => ENDPOINTS[name] ?? name)
-      .pipe(z.enum(endpointSchema.options, "expected chat, completions or embeddings")),
-    "max-tokens": maxTokens.optional(),
-    priority: z.enum(prioritySchema.options, `expected ${PRIORITIES.join(", ")}`).optional(),
-    deadline: durationWithin(
-      1,
-      LONGEST_DEADLINE_SECONDS,
-      "expected a time such as 30s, 5m or 2h, from a second to 7 days",
-    ).optional(),
-    webhook: webhookUrlSchema.optional(),
-    detach: z.boolean().default(false),
-  }),
-  watch: z.strictObject({ ...connection, positionals: z.tuple([jobId], "expected one job id") }),
-  get: z.strictObject({
-    ...connection,
-    ...json,
-    timeline: z.boolean().default(false),
-    positionals: z.tuple([jobId], "expected one job id"),
-  }),
-  cancel: z.strictObject({
-    ...connection,
-    ...json,
-    positionals: z.tuple([jobId], "expected one job id"),
-  }),
-  retry: z.strictObject({
-    ...connection,
-    ...json,
-    ...idempotency,
-    positionals: z.tuple([jobId], "expected one job id"),
-    detach: z.boolean().default(false),
-  }),
-  doctor: z.strictObject({ ...connection, ...json }),
-  usage: z.strictObject({
-    ...connection,
-    ...json,
-    from: daySchema.optional(),
-    to: daySchema.optional(),
-    by: z
-      .string()
-      .default(USAGE_GROUPS.join(","))
-      .transform((text) => text.split(","))
-      .pipe(z.array(z.enum(USAGE_GROUPS, `expected some of ${USAGE_GROUPS.join(",")}`))),
-    tenant: z.string().min(1).optional(),
-  }),
+  ...platformSchemas,
+  ...jobSchemas,
   ...keySchemas,
   ...webhookSchemas,
   ...batchSchemas,
 };
 
 export type CommandName = keyof typeof schemas;
-export type UpOptions = z.infer<typeof schemas.up>;
-export type SubmitOptions = z.infer<typeof schemas.submit>;
-export type WatchOptions = z.infer<typeof schemas.watch>;
-export type GetOptions = z.infer<typeof schemas.get>;
-export type CancelOptions = z.infer<typeof schemas.cancel>;
-export type DoctorOptions = z.infer<typeof schemas.doctor>;
-export type UsageOptions = z.infer<typeof schemas.usage>;
-export type RetryOptions = z.infer<typeof schemas.retry>;
 
 /** What a command line asks for. */
 export type Command =
@@ -303,65 +193,4 @@ function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf("--");
   const flags = end === -1 ? args : args.slice(0, end);
   return flags.includes("--help") || flags.includes("-h");
-}
-
-const BOOLEANS: ReadonlySet<string> = new Set([
-  "once",
-  "verbose",
-  "detach",
-  "json",
-  "timeline",
-  "all",
-  "now",
-  "failed",
-  "dry-run",
-  "text",
-  "overwrite",
-]);
-/** Flags that have a letter, too. */
-const LETTERS: Readonly<Record<string, string>> = { output: "o" };
-
-function readOptions<Shape extends z.ZodRawShape>(
-  name: CommandName,
-  schema: z.ZodObject<Shape>,
-  args: readonly string[],
-): z.infer<z.ZodObject<Shape>> {
-  const flags = Object.keys(schema.shape).filter((key) => key !== "positionals");
-  const options: ParseArgsOptionsConfig = Object.fromEntries(
-    flags.map((flag) => [flag, describeFlag(flag)]),
-  );
-  const given = parseFlags(name, options, args);
-  const takesPositionals = "positionals" in schema.shape;
-  if (!takesPositionals && given.positionals.length > 0) {
-    throw new UsageError(`${JSON.stringify(given.positionals[0])} is not a flag`, name);
-  }
-  const positionals = takesPositionals ? { positionals: given.positionals } : {};
-  const parsed = schema.safeParse({ ...given.values, ...positionals });
-  if (parsed.success) return parsed.data;
-  throw new UsageError(parsed.error.issues.map(describeIssue).join("\n"), name);
-}
-
-function describeFlag(flag: string): ParseArgsOptionsConfig[string] {
-  const short = LETTERS[flag];
-  const type = BOOLEANS.has(flag) ? "boolean" : "string";
-  return short === undefined ? { type } : { type, short };
-}
-
-function parseFlags(
-  name: CommandName,
-  options: ParseArgsOptionsConfig,
-  args: readonly string[],
-): { readonly values: object; readonly positionals: readonly string[] } {
-  try {
-    return parseArgs({ args: [...args], options, allowPositionals: true });
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // What follows the first sentence is about positionals that begin with a dash.
-    throw new UsageError(message.replace(/\. .*/s, ""), name);
-  }
-}
-
-function describeIssue({ path, message }: z.core.$ZodIssue): string {
-  const [flag] = path;
-  return flag === "positionals" ? message : `--${String(flag)}: ${message}`;
 }

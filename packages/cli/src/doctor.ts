@@ -1,6 +1,6 @@
 import { diagnosisSchema, type Diagnosis, type Finding } from "@headrace/contract";
 
-import type { DoctorOptions } from "./command-line.ts";
+import type { DoctorOptions } from "./platform-flags.ts";
 import { DataDirectory } from "./data-directory.ts";
 import type { Environment } from "./environment.ts";
 import { CommandFailure } from "./failure.ts";

@@ -4,20 +4,20 @@ import { HeadraceError, type Headrace } from "@headrace/client";
 import { isTerminal, type Endpoint, type Job, type Submit } from "@headrace/contract";
 
 import { requestOnce } from "./acceptance.ts";
-import {
-  UsageError,
-  type CancelOptions,
-  type GetOptions,
-  type RetryOptions,
-  type SubmitOptions,
-  type WatchOptions,
-} from "./command-line.ts";
 import { CommandFailure, INTERRUPTED } from "./failure.ts";
+import type {
+  CancelOptions,
+  GetOptions,
+  RetryOptions,
+  SubmitOptions,
+  WatchOptions,
+} from "./job-flags.ts";
 import { JobWatch } from "./job-watch.ts";
 import { renderJob } from "./job-view.ts";
 import { onlyModel } from "./only-model.ts";
 import { renderSummary } from "./summary.ts";
 import { paint, type Terminal } from "./terminal.ts";
+import { UsageError } from "./usage-error.ts";
 import { renderTimeline } from "./timeline-view.ts";
 
 /** What every command on a job works with. */

@@ -1,6 +1,6 @@
 import type { Headrace } from "@headrace/client";
 
-import { UsageError } from "./command-line.ts";
+import { UsageError } from "./usage-error.ts";
 import { CommandFailure } from "./failure.ts";
 
 /**

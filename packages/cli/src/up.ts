@@ -2,7 +2,7 @@ import type { Submit } from "@headrace/contract";
 import { Headrace, HeadraceError } from "@headrace/client";
 import { whenAborted } from "@headrace/runtime";
 
-import type { UpOptions } from "./command-line.ts";
+import type { UpOptions } from "./platform-flags.ts";
 import { flagsFor } from "./connection.ts";
 import { DataDirectory } from "./data-directory.ts";
 import { formatDuration } from "./duration.ts";

@@ -1,6 +1,6 @@
 import type { UsageReport, UsageSums } from "@headrace/contract";
 
-import type { UsageOptions } from "./command-line.ts";
+import type { UsageOptions } from "./platform-flags.ts";
 import type { JobContext } from "./job-commands.ts";
 import { paint, type Output } from "./terminal.ts";
 

@@ -3,8 +3,10 @@ import { readEnding, validate } from "@headrace/endpoints";
 import { latencyOf } from "@headrace/latency";
 
 import { sendJson } from "./answer.ts";
+import { handlersOf } from "./handler.ts";
+import { toPage } from "./page.ts";
 import { mayRead, type Caller } from "./caller.ts";
-import type { Exchange, Handler, Route } from "./exchange.ts";
+import type { Exchange, Route } from "./exchange.ts";
 import { findStanding, sendJob, waitFor } from "./job-answer.ts";
 import { streamJobEvents } from "./job-events.ts";
 import { findRecord } from "./job-record.ts";
@@ -16,10 +18,7 @@ import { readTimeline } from "./timeline.ts";
 
 /** The jobs API. */
 export function jobRoutes(services: Services): Route[] {
-  const handle =
-    (answer: (services: Services, exchange: Exchange, caller: Caller) => Promise<void>): Handler =>
-    (exchange, caller) =>
-      answer(services, exchange, caller);
+  const handle = handlersOf(services);
   return [
     { path: "/v1/jobs", methods: { POST: handle(submitJob), GET: handle(listJobs) } },
     {
@@ -56,13 +55,7 @@ async function listJobs({ broker }: Services, exchange: Exchange, caller: Caller
       return toJob(record, { standing, result: null });
     }),
   );
-  const body: JobList = {
-    object: "list",
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
+  const body: JobList = toPage(data, hasMore);
   sendJson(exchange, 200, { body });
 }
 

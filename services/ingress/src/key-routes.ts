@@ -13,6 +13,7 @@ import { validate } from "@headrace/endpoints";
 
 import { adminRoute, type AdminHandler } from "./admin-route.ts";
 import { sendJson } from "./answer.ts";
+import { toPage } from "./page.ts";
 import { pathParameter, type Exchange, type Route } from "./exchange.ts";
 import { toSeconds } from "./job-view.ts";
 import { keyListQuerySchema } from "./query.ts";
@@ -64,13 +65,7 @@ const listKeys: AdminHandler = async ({ broker }, exchange) => {
     after: query.after ?? null,
   });
   const data = keys.map(toApiKey);
-  const body: KeyList = {
-    object: "list",
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
+  const body: KeyList = toPage(data, hasMore);
   sendJson(exchange, 200, { body });
 };
 

@@ -4,6 +4,7 @@ import { validate } from "@headrace/endpoints";
 
 import { adminRoute, type AdminHandler } from "./admin-route.ts";
 import { sendJson } from "./answer.ts";
+import { toPage } from "./page.ts";
 import { pathParameter, type Route } from "./exchange.ts";
 import { auditQuerySchema, tenantListQuerySchema } from "./query.ts";
 import { readJsonBody } from "./request-body.ts";
@@ -32,13 +33,7 @@ const listTenants: AdminHandler = async ({ broker }, exchange) => {
     after: query.after ?? null,
   });
   const data = tenants.map(toTenant);
-  const body: TenantList = {
-    object: "list",
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
+  const body: TenantList = toPage(data, hasMore);
   sendJson(exchange, 200, { body });
 };
 

@@ -16,21 +16,18 @@ import { AddressNotAllowed } from "@headrace/receivers";
 import type { z } from "zod";
 
 import { sendJson } from "./answer.ts";
+import { handlersOf, type Answer } from "./handler.ts";
+import { toPage } from "./page.ts";
 import type { Caller } from "./caller.ts";
-import { pathParameter, type Exchange, type Handler, type Route } from "./exchange.ts";
+import { pathParameter, type Exchange, type Route } from "./exchange.ts";
 import { deliveryQuerySchema, endpointQuerySchema } from "./query.ts";
 import { readEmptyBody, readOptionalBody } from "./request-body.ts";
 import type { Services } from "./services.ts";
 import { toDelivery, toEndpoint, toNewEndpoint, toNewSecret, toSecret } from "./webhook-view.ts";
 
-type Answer = (services: Services, exchange: Exchange, caller: Caller) => Promise<void>;
-
 /** Webhook endpoints, secrets and deliveries. The endpoints' routes are OpenAI's. */
 export function webhookRoutes(services: Services): Route[] {
-  const handle =
-    (answer: Answer): Handler =>
-    (exchange, caller) =>
-      answer(services, exchange, caller);
+  const handle = handlersOf(services);
   const endpoints = "/v1/webhook_endpoints";
   const deliveries = "/v1/webhook_deliveries";
   return [
@@ -111,7 +108,7 @@ const listEndpoints: Answer = async ({ broker }, exchange, { tenant }) => {
   }
   const page = all.slice(from, from + limit);
   const hasMore = all.length > from + limit;
-  const body: WebhookEndpointList = toList(page.map(toEndpoint), hasMore);
+  const body: WebhookEndpointList = toPage(page.map(toEndpoint), hasMore);
   sendJson(exchange, 200, { body });
 };
 
@@ -196,7 +193,7 @@ async function listDeliveries(
     limit: query.limit,
     after: query.after ?? null,
   });
-  const body: WebhookDeliveryList = toList(deliveries.map(toDelivery), hasMore);
+  const body: WebhookDeliveryList = toPage(deliveries.map(toDelivery), hasMore);
   sendJson(exchange, 200, { body });
 }
 
@@ -211,26 +208,6 @@ async function readForm<Form>(
 async function readKeepOld(services: Services, exchange: Exchange): Promise<boolean> {
   const form = await readForm(services, exchange, secretRotationSchema);
   return form.keep_old_secret_active_for_24_hours ?? false;
-}
-
-function toList<Item extends { readonly id: string }>(
-  data: Item[],
-  hasMore: boolean,
-): {
-  object: "list";
-  data: Item[];
-  first_id: string | null;
-  last_id: string | null;
-  has_more: boolean;
-} {
-  const [first] = data;
-  return {
-    object: "list",
-    data,
-    first_id: first?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
 }
 
 function idOf(exchange: Exchange): string {

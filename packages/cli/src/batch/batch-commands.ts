@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 
 import { isTerminalBatch, type Batch } from "@headrace/contract";
 
-import { UsageError } from "../command-line.ts";
+import { UsageError } from "../usage-error.ts";
 import { CommandFailure } from "../failure.ts";
 import type { JobContext } from "../job-commands.ts";
 import { renderTable, writeInstant } from "../table.ts";

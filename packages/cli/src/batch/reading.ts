@@ -1,4 +1,4 @@
-import { UsageError } from "../command-line.ts";
+import { UsageError } from "../usage-error.ts";
 import type { BatchOptions } from "./batch-flags.ts";
 import type { InputReading } from "../batch-input/read-requests.ts";
 

@@ -1,6 +1,6 @@
 import { pathToFileURL } from "node:url";
 
-import type { UpOptions } from "../command-line.ts";
+import type { UpOptions } from "../platform-flags.ts";
 import type { DataDirectory } from "../data-directory.ts";
 import type { Environment } from "../environment.ts";
 import { CommandFailure } from "../failure.ts";

@@ -15,8 +15,10 @@ import { validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import { sendJson } from "../answer.ts";
-import { mayRead, type Caller } from "../caller.ts";
-import { pathParameter, type Exchange, type Handler, type Route } from "../exchange.ts";
+import { handlersOf, type Answer } from "../handler.ts";
+import { toPage } from "../page.ts";
+import { mayRead } from "../caller.ts";
+import { pathParameter, type Exchange, type Route } from "../exchange.ts";
 import { sendObjects } from "../files/send-objects.ts";
 import { pageLimitSchema } from "../query.ts";
 import { readEmptyBody, readJsonBody } from "../request-body.ts";
@@ -24,14 +26,9 @@ import type { Services } from "../services.ts";
 import { readIdempotencyKey, toMs } from "../submission-form.ts";
 import { toBatch } from "./batch-view.ts";
 
-type Answer = (services: Services, exchange: Exchange, caller: Caller) => Promise<void>;
-
 /** OpenAI's batches API, and a batch's results before its end. */
 export function batchRoutes(services: Services): Route[] {
-  const handle =
-    (answer: Answer): Handler =>
-    (exchange, caller) =>
-      answer(services, exchange, caller);
+  const handle = handlersOf(services);
   return [
     {
       path: "/v1/batches",
@@ -89,13 +86,7 @@ const listBatches: Answer = async ({ broker }, exchange, { tenant }) => {
   if (after === null && query.after !== undefined) throw unknownBatch(query.after, "after");
   const { batches, hasMore } = await broker.batches.list(tenant, { limit: query.limit, after });
   const data = batches.map(toBatch);
-  const body: BatchList = {
-    object: "list",
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
+  const body: BatchList = toPage(data, hasMore);
   sendJson(exchange, 200, { body });
 };
 

@@ -14,9 +14,11 @@ import { validate } from "@headrace/endpoints";
 import { z } from "zod";
 
 import { sendJson, type Headers } from "../answer.ts";
+import { handlersOf, type Answer } from "../handler.ts";
+import { toPage } from "../page.ts";
 import { boundByIdleness } from "../body-deadline.ts";
 import type { Caller } from "../caller.ts";
-import { pathParameter, type Exchange, type Handler, type Route } from "../exchange.ts";
+import { pathParameter, type Exchange, type Route } from "../exchange.ts";
 import type { Services } from "../services.ts";
 import { readRange } from "./byte-range.ts";
 import { toDisposition, toFile } from "./file-view.ts";
@@ -27,14 +29,9 @@ const LARGEST_PAGE = 10_000;
 const LONGEST_FILENAME = 255;
 const MS_PER_SECOND = 1_000;
 
-type Answer = (services: Services, exchange: Exchange, caller: Caller) => Promise<void>;
-
 /** OpenAI's files API. */
 export function fileRoutes(services: Services): Route[] {
-  const handle =
-    (answer: Answer): Handler =>
-    (exchange, caller) =>
-      answer(services, exchange, caller);
+  const handle = handlersOf(services);
   return [
     {
       path: "/v1/files",
@@ -113,13 +110,7 @@ const listFiles: Answer = async ({ broker }, exchange, { tenant }) => {
     after,
   });
   const data = files.map(toFile);
-  const body: FileList = {
-    object: "list",
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: hasMore,
-  };
+  const body: FileList = toPage(data, hasMore);
   sendJson(exchange, 200, { body });
 };
 

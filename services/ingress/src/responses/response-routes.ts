@@ -10,8 +10,10 @@ import { findPlace, firstPlace, refusal, toResponse } from "@headrace/endpoints"
 
 import { admit, type Admitted } from "../admission.ts";
 import { sendJson, type Headers } from "../answer.ts";
+import { handlersOf } from "../handler.ts";
+import { toPage } from "../page.ts";
 import { mayRead, type Caller } from "../caller.ts";
-import type { Exchange, Handler, Route } from "../exchange.ts";
+import type { Exchange, Route } from "../exchange.ts";
 import { readEmptyBody, readJsonBody } from "../request-body.ts";
 import type { Services } from "../services.ts";
 import { JOB_HEADER, SynchronousCall } from "../synchronous-call.ts";
@@ -24,10 +26,7 @@ import { asResponse, findResponse, readResponse } from "./response-record.ts";
 
 /** OpenAI's Responses API. */
 export function responseRoutes(services: Services): Route[] {
-  const handle =
-    (answer: (services: Services, exchange: Exchange, caller: Caller) => Promise<void>): Handler =>
-    (exchange, caller) =>
-      answer(services, exchange, caller);
+  const handle = handlersOf(services);
   return [
     { path: "/v1/responses", methods: { POST: handle(createResponse) } },
     {
@@ -144,13 +143,7 @@ async function listInputItems(
   if (after !== undefined && start === 0)
     throw refusal("after", "no item of the input has this id");
   const data = ordered.slice(start, start + limit);
-  const body: ResponseItemList = {
-    object: "list",
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: start + data.length < ordered.length,
-  };
+  const body: ResponseItemList = toPage(data, start + data.length < ordered.length);
   sendJson(exchange, 200, { body });
 }
 
