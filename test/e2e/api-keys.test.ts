@@ -124,7 +124,9 @@ describe("API keys", { timeout: 60_000 }, () => {
     const audit = auditListSchema.parse(await (await platform.call("/admin/v1/audit")).json());
     expect(audit.data.map(({ action }) => action)).toEqual([
       "key.revoke",
+      "tenant.list",
       "tenant.set",
+      "key.list",
       "key.rotate",
       "key.create",
     ]);
