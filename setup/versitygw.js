@@ -13,6 +13,9 @@ const VERSITYGW_VERSION = "v1.7.0";
 /** Names the server's file to the tests that drive it. */
 export const VERSITYGW_VARIABLE = "HEADRACE_VERSITYGW";
 
+/** Where go.dev's own archive belongs: not on every PATH. */
+const USUAL_GO = "/usr/local/go/bin/go";
+
 const MODULE = "github.com/versity/versitygw/cmd/versitygw";
 
 /** A minute or two where nothing of it is there yet, on two cores. */
@@ -42,15 +45,25 @@ export async function ensureVersitygw(root, { env }) {
 }
 
 /**
+ * Find the program that builds it.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string | null}
+ */
+export function findGo(env) {
+  return findProgram("go", env) ?? findProgram(USUAL_GO, env);
+}
+
+/**
  * @param {string} runtime
  * @param {string} path where it belongs
  * @param {{ env: NodeJS.ProcessEnv, signal: AbortSignal }} options
  */
 async function build(runtime, path, { env, signal }) {
-  const go = findProgram("go", env);
+  const go = findGo(env);
   if (go === null) {
     throw new SetUpError(
-      `The conformance tests need Go, to build ${MODULE}@${VERSITYGW_VERSION}, and there is no \`go\` on PATH.\nInstall Go 1.25 or newer (https://go.dev/dl), or leave these tests to CI, which has it.`,
+      `The conformance tests need Go, to build ${MODULE}@${VERSITYGW_VERSION}, and there is no \`go\` on PATH or in /usr/local/go.\nInstall Go 1.25 or newer (https://go.dev/dl), or leave these tests to CI, which has it.`,
     );
   }
   // Beside its place, and moved there whole.

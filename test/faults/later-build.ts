@@ -35,22 +35,17 @@ const CHANGES: readonly Change[] = [
   ),`,
   },
   {
-    file: "packages/broker/src/submission.ts",
-    // In `submit`: the lines of batches come in beside it.
-    from: `const spec = writeSpec(submission.spec);
-    await this.#admit(submission, spec);
-    if (`,
-    to: `const written = writeSpec(submission.spec);
+    file: "packages/broker/src/submission-desk.ts",
+    from: "const spec = writeSpec(asked);",
+    to: `const written = writeSpec(asked);
     const spec = {
       ...written,
       head: JSON.stringify({
         ...JSON.parse(written.head),
         tone: "warm",
-        ...(submission.spec.metadata.needs === "later" ? { endpoint: "${LATER_ENDPOINT}" } : {}),
+        ...(asked.metadata.needs === "later" ? { endpoint: "${LATER_ENDPOINT}" } : {}),
       }),
-    };
-    await this.#admit(submission, spec);
-    if (`,
+    };`,
   },
   {
     file: "packages/broker/lua/accept.lua",

@@ -4,6 +4,7 @@ import { mkdtemp, rm, stat, truncate } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { readEnvironment } from "@headrace/runtime";
 import { z } from "zod";
@@ -11,6 +12,8 @@ import { z } from "zod";
 import { endWithUs } from "./orphan.ts";
 
 const START_MS = 10_000;
+const RESTART_TRIES = 5;
+const RESTART_PAUSE_MS = 200;
 
 const environmentSchema = z.object({
   /** The server's file, where it is not on the path under its own name. */
@@ -66,7 +69,22 @@ export class RedisServer {
   /** Start it again on the same port, with the same data; `settings` come on top of the first ones. */
   async restart(settings: Readonly<Record<string, string>> = {}): Promise<void> {
     const all = { ...this.#settings, ...settings };
-    this.#process = await launch(this.port, this.#directory, all);
+    this.#process = await this.#launchAgain(all);
+  }
+
+  /**
+   * A client that keeps trying to connect to a port where nobody listens may come to be connected to
+   * itself, and has the port until it finds out.
+   */
+  async #launchAgain(settings: Readonly<Record<string, string>>): Promise<ChildProcess> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await launch(this.port, this.#directory, settings);
+      } catch (error) {
+        if (tries === RESTART_TRIES) throw error;
+        await delay(RESTART_PAUSE_MS);
+      }
+    }
   }
 
   /** Freeze or thaw it: connections stay open, nothing is answered. */
