@@ -25,11 +25,11 @@ const BUILD_MS = 600_000;
  * Build versitygw, an S3 server that keeps objects in a folder, unless this checkout has it.
  *
  * @param {string} root
- * @param {{ env: NodeJS.ProcessEnv }} options
+ * @param {{ env: NodeJS.ProcessEnv, usualGo?: string }} options
  * @returns {Promise<string>} its path
  * @throws {SetUpError} where Go is missing, or does not build it
  */
-export async function ensureVersitygw(root, { env }) {
+export async function ensureVersitygw(root, { env, usualGo = USUAL_GO }) {
   const runtime = join(root, ".runtime");
   const path = join(runtime, `versitygw-${VERSITYGW_VERSION}`, "versitygw");
   if (existsSync(path)) return path;
@@ -37,7 +37,8 @@ export async function ensureVersitygw(root, { env }) {
     explainFileErrors("Building versitygw", async () => {
       mkdirSync(runtime, { recursive: true });
       await withLock(join(runtime, "lock"), { signal, onWait: sayWaiting }, async () => {
-        if (!existsSync(path)) await build(runtime, path, { env, signal });
+        if (!existsSync(path))
+          await build(runtime, path, { env, signal, go: findGo(env, usualGo) });
       });
       return path;
     }),
@@ -48,19 +49,19 @@ export async function ensureVersitygw(root, { env }) {
  * Find the program that builds it.
  *
  * @param {NodeJS.ProcessEnv} env
+ * @param {string} [usualGo] where to look after PATH
  * @returns {string | null}
  */
-export function findGo(env) {
-  return findProgram("go", env) ?? findProgram(USUAL_GO, env);
+export function findGo(env, usualGo = USUAL_GO) {
+  return findProgram("go", env) ?? findProgram(usualGo, env);
 }
 
 /**
  * @param {string} runtime
  * @param {string} path where it belongs
- * @param {{ env: NodeJS.ProcessEnv, signal: AbortSignal }} options
+ * @param {{ env: NodeJS.ProcessEnv, signal: AbortSignal, go: string | null }} options
  */
-async function build(runtime, path, { env, signal }) {
-  const go = findGo(env);
+async function build(runtime, path, { env, signal, go }) {
   if (go === null) {
     throw new SetUpError(
       `The conformance tests need Go, to build ${MODULE}@${VERSITYGW_VERSION}, and there is no \`go\` on PATH or in /usr/local/go.\nInstall Go 1.25 or newer (https://go.dev/dl), or leave these tests to CI, which has it.`,

@@ -24,9 +24,10 @@ folderTest("builds the server once, in the checkout", async ({ folder }) => {
 
 folderTest("says that Go is missing", async ({ folder }) => {
   const env = { PATH: folder };
+  const usualGo = join(folder, "none/go");
 
-  await expect(ensureVersitygw(folder, { env })).rejects.toThrow(
-    /need Go.*no `go` on PATH\.\nInstall Go 1\.25 or newer/,
+  await expect(ensureVersitygw(folder, { env, usualGo })).rejects.toThrow(
+    /need Go.*no `go` on PATH or in \/usr\/local\/go\.\nInstall Go 1\.25 or newer/,
   );
 });
 
