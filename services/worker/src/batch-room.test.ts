@@ -46,8 +46,22 @@ describe("room for batch work", () => {
 
   test("is all slots but one in sixteen while nobody else is there", () => {
     expect(new Worker(32).room.countFree()).toBe(30);
-    expect(new Worker(2).room.countFree()).toBe(1);
+    expect(new Worker(15).room.countFree()).toBe(15);
     expect(new Worker(1).room.countFree()).toBe(1);
+  });
+
+  test("leaves no window, whatever its size, that nobody but it uses and that never grows", () => {
+    for (let size = 1; size < 256; size += 1) {
+      const window = new InFlightWindow({ maxSize: 256, initialSize: size });
+      const board = new SlotBoard(window);
+      const room = new BatchRoom(board);
+      const free = room.countFree();
+      for (let count = 0; count < free; count += 1) board.take();
+
+      window.onLoad({ running: 0, waiting: 0, kvCacheUsage: 0 }, board.inFlight, 1_000);
+
+      expect(window.size, `a window of ${size}`).toBeGreaterThan(size);
+    }
   });
 
   test("is none while somebody waits for a first token", () => {

@@ -4,7 +4,7 @@ import { BatchLimit } from "./batch-limit.ts";
 import { DecodePace } from "./decode-pace.ts";
 import type { SlotBoard } from "./slot-board.ts";
 
-/** One slot in this many is kept from batch work, so that who comes next need not wait for one. */
+/** One slot in each full so many is kept from batch work, so that who comes next need not wait for one. */
 const KEPT_SHARE = 16;
 /** Prompt tokens of batch work that the engine may be reading at once, while others use it. */
 const READING_TOKENS = 128;
@@ -38,7 +38,7 @@ export interface Stay {
  * - one prompt at a time, or a few short ones;
  * - and only up to where more jobs in flight make every step longer.
  *
- * One slot in sixteen is never for batch work.
+ * One slot in each full sixteen is never for batch work.
  *
  * @see docs/adr/012-fair-turns-in-bullmqs-own-set.md
  */
@@ -87,8 +87,8 @@ export class BatchRoom implements BatchSlots {
 
   /** How many jobs of batch work may start now. */
   readonly countFree = (): number => {
-    const { size } = this.#board;
-    const kept = size === 1 ? 0 : Math.ceil(size / KEPT_SHARE);
+    // No more than that: a window of which batch work alone can use less than nine tenths never grows.
+    const kept = Math.floor(this.#board.size / KEPT_SHARE);
     const free = this.#board.countFree() - kept;
     if (free <= 0 || !this.#isShared) return Math.max(0, free);
     if (this.#othersWaiting > 0 || this.#reading >= READING_TOKENS) return 0;
